@@ -1,0 +1,1 @@
+//! mesh.toml: raw, validated, and the plan that follows from it.

@@ -1,0 +1,1 @@
+//! The running gateway: boot order, handshakes, carrier, control socket.

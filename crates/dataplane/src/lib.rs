@@ -1,0 +1,1 @@
+//! Worker threads that own the halves of channels and carry packets.

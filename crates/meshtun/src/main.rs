@@ -1,0 +1,3 @@
+//! The `meshtun` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Devices, addresses, routes and sysctls: desired, actual, the difference, applied.

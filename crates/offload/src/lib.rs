@@ -1,0 +1,1 @@
+//! Arithmetic of segmentation offloads: virtio headers, split, coalesce, checksums, trains.

@@ -1,0 +1,1 @@
+//! The WireGuard protocol and meshtun's control frames, without sockets, clock or threads.

@@ -1,0 +1,1 @@
+//! Thin typed system calls: tun, UDP trains, epoll, namespaces.

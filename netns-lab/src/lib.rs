@@ -1,0 +1,1 @@
+//! Network-namespace laboratories: gateways, hosts and sites on one machine.
