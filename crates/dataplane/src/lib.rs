@@ -1,1 +1,34 @@
 //! Worker threads that own the halves of channels and carry packets.
+//!
+//! A channel has two halves. The *sending half* (tun → UDP) owns the send keys and their counters; the
+//! *receiving half* (UDP → tun) owns the receive keys and their replay windows. A half belongs to exactly
+//! one worker, and a worker is one thread with one epoll loop, so nothing on a packet's way is locked,
+//! shared or allocated.
+//!
+//! ```text
+//!  sending half                                        receiving half
+//!  1 read a super-packet from the tun device           1 receive a train from the UDP socket
+//!  2 split it into segments, in place                  2 find the session by the receiver index
+//!  3 seal each segment straight into the train         3 open each message in place
+//!  4 send the train (UDP_SEGMENT)                      4 check addresses, join what is consecutive
+//!                                                      5 write super-packets to the tun device (writev)
+//! ```
+//!
+//! The control side talks to the halves by [`Command`]s and hears from them by [`Event`]s; both go through
+//! queues that carry no packet but handshakes and control frames. [`Counters`] have one writer each and are
+//! read at any time.
+#![forbid(unsafe_code)]
+
+mod command;
+mod counters;
+mod filter;
+mod plane;
+mod receiving;
+mod scratch;
+mod sending;
+mod worker;
+
+pub use command::{ChannelId, Command, Event, Events, Half};
+pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, SendSnapshot};
+pub use filter::{Filter, Verdict};
+pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};

@@ -1,0 +1,195 @@
+//! What the control side tells the halves, and what it hears from them.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use meshtun_proto::{ReceiveKey, SendKey};
+use meshtun_sys::event::EventFd;
+
+use crate::Filter;
+
+/// A channel's number in this process, chosen by the control side and never used again while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(pub u32);
+
+/// One of a channel's two sides in the data plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Half {
+    /// tun → UDP.
+    Sending,
+    /// UDP → tun.
+    Receiving,
+}
+
+/// An order to a channel's halves. Orders to one half are obeyed in the order given.
+#[derive(Debug)]
+pub enum Command {
+    /// Takes a send key over. Nothing is sent under it until [`Command::Use`] or [`Command::Seal`].
+    InstallSend(SendKey),
+    /// Takes a receive key over. Inner packets under it are dropped until [`Command::Admit`].
+    InstallReceive(ReceiveKey),
+    /// Inner packets go out under this session from here on.
+    Use(u32),
+    /// Inner packets received under this session pass from here on.
+    Admit(u32),
+    /// Both keys of this session are forgotten.
+    Retire(u32),
+    /// Seals a control frame (or a keepalive, if empty) under this session and sends it.
+    Seal {
+        /// The session, by its local index.
+        session: u32,
+        /// The frame, at most [`Command::LONGEST_FRAME`] bytes.
+        plaintext: Vec<u8>,
+    },
+    /// Where the peer's channel socket is.
+    Endpoint(SocketAddr),
+    /// Which inner packets may come out of the channel.
+    Filter(Arc<Filter>),
+    /// The tun device's MTU in bytes: padding does not go beyond it.
+    Mtu(u16),
+}
+
+impl Command {
+    /// The longest plaintext of [`Command::Seal`], in bytes.
+    pub const LONGEST_FRAME: usize = 2048;
+}
+
+/// What the halves tell the control side.
+#[derive(Debug)]
+pub enum Event {
+    /// A datagram that is not a transport message came in: a handshake message or a cookie, unauthenticated.
+    Handshake {
+        /// The channel whose socket it came to.
+        channel: ChannelId,
+        /// Its source address.
+        from: SocketAddr,
+        /// The whole datagram, at most 256 bytes.
+        datagram: Box<[u8]>,
+    },
+    /// The first message under a session was opened: the peer has the session too.
+    Confirmed {
+        /// The channel.
+        channel: ChannelId,
+        /// The session, by its local index.
+        session: u32,
+    },
+    /// An authenticated control frame.
+    Frame {
+        /// The channel.
+        channel: ChannelId,
+        /// The session it came under, by its local index.
+        session: u32,
+        /// The plaintext, padding included.
+        plaintext: Box<[u8]>,
+    },
+    /// An authenticated message came from an address other than the endpoint.
+    Moved {
+        /// The channel.
+        channel: ChannelId,
+        /// The session it came under, by its local index.
+        session: u32,
+        /// The new source address.
+        from: SocketAddr,
+    },
+    /// A transport message names a session that this channel does not have. Unauthenticated; at most one a second a channel.
+    UnknownSession {
+        /// The channel.
+        channel: ChannelId,
+        /// Its source address.
+        from: SocketAddr,
+    },
+    /// The kernel refused a train because a datagram of it is longer than the underlay's MTU.
+    TooBigForUnderlay {
+        /// The channel.
+        channel: ChannelId,
+        /// The datagram's length in bytes, without IP and UDP headers.
+        datagram: usize,
+    },
+    /// An offload that was on is off for good, because the kernel refused it.
+    OffloadLost {
+        /// The channel.
+        channel: ChannelId,
+        /// Which one: `"UDP_SEGMENT"` or `"tun segmentation"`.
+        offload: &'static str,
+    },
+    /// A half cannot go on: its device or socket is gone. The half has stopped.
+    Failed {
+        /// The channel.
+        channel: ChannelId,
+        /// Which half.
+        half: Half,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Event {
+    fn is_authenticated(&self) -> bool {
+        !matches!(self, Event::Handshake { .. } | Event::UnknownSession { .. })
+    }
+}
+
+/// The receiving end of all workers' events.
+///
+/// What anybody on the underlay can cause waits in a queue of its own and is served last, so that a flood of
+/// handshakes cannot crowd out what authenticated peers said.
+#[derive(Debug)]
+pub struct Events {
+    trusted: Receiver<Event>,
+    untrusted: Receiver<Event>,
+    wake: Arc<EventFd>,
+}
+
+impl Events {
+    /// The next event, if one waits. Call [`Events::acknowledge`] before draining.
+    pub fn poll_event(&self) -> Option<Event> {
+        self.trusted.try_recv().or_else(|_| self.untrusted.try_recv()).ok()
+    }
+
+    /// Makes the descriptor unreadable again until the next event.
+    ///
+    /// # Errors
+    /// The kernel's, from reading the event descriptor.
+    pub fn acknowledge(&self) -> io::Result<()> {
+        self.wake.drain()
+    }
+}
+
+impl AsFd for Events {
+    /// Readable while events may wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// A worker's end of the event queues.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSender {
+    trusted: Sender<Event>,
+    untrusted: Sender<Event>,
+    wake: Arc<EventFd>,
+}
+
+impl EventSender {
+    /// Sends an event; `false` if its queue is full, and then the event is lost.
+    pub(crate) fn send(&self, event: Event) -> bool {
+        let queue = if event.is_authenticated() { &self.trusted } else { &self.untrusted };
+        match queue.try_send(event) {
+            Ok(()) => self.wake.notify().is_ok(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+pub(crate) fn event_queue(capacity: usize) -> io::Result<(EventSender, Events)> {
+    let wake = Arc::new(EventFd::new()?);
+    let (trusted_in, trusted) = crossbeam_channel::bounded(capacity);
+    let (untrusted_in, untrusted) = crossbeam_channel::bounded(capacity);
+    let sender = EventSender { trusted: trusted_in, untrusted: untrusted_in, wake: Arc::clone(&wake) };
+    Ok((sender, Events { trusted, untrusted, wake }))
+}

@@ -1,0 +1,246 @@
+//! Counters of the halves: one writer each, read at any time, folded when asked.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// Why a packet or a datagram was dropped. The label is the metric's label too.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(usize)]
+        pub enum DropReason { $($(#[$doc])* $name,)* }
+
+        impl DropReason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[DropReason] = &[$(DropReason::$name,)*];
+
+            /// The word that `status` and the metrics use.
+            pub fn label(self) -> &'static str {
+                match self { $(DropReason::$name => $label,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Sending: no session may carry inner packets.
+    NoSession = "no-session",
+    /// Sending: the peer's address is not known.
+    NoEndpoint = "no-endpoint",
+    /// Sending: what came from the tun device is no IP packet, or its virtio header contradicts it.
+    BadSuperPacket = "bad-super-packet",
+    /// Sending: longer than the device's MTU.
+    TooBig = "too-big",
+    /// Sending: longer than the underlay's MTU.
+    TooBigForUnderlay = "too-big-for-underlay",
+    /// Sending: the underlay has no way to the peer, or a firewall of this machine refused.
+    Unreachable = "unreachable",
+    /// Sending: any other error of the socket.
+    SendError = "send-error",
+    /// Receiving: neither a WireGuard message nor long enough to be one.
+    Malformed = "malformed",
+    /// Receiving: longer than the receive buffer.
+    Truncated = "truncated",
+    /// Receiving: a transport message for a session that this channel does not have.
+    UnknownSession = "unknown-session",
+    /// Receiving: authentication failed.
+    Forged = "forged",
+    /// Receiving: a counter that was seen before, or one too old to tell.
+    Replayed = "replayed",
+    /// Receiving: the session is past its time or its message limit.
+    Expired = "expired",
+    /// Receiving: an inner packet before the peer's hello matched.
+    NotAdmitted = "not-admitted",
+    /// Receiving: authentic, but neither an IP packet nor a control frame.
+    BadInner = "bad-inner",
+    /// Receiving: an inner packet whose source is not of the peer's networks.
+    BadSource = "bad-source",
+    /// Receiving: an inner packet whose destination is not of our networks.
+    BadDestination = "bad-destination",
+    /// Receiving: the control side could not take a handshake message or control frame in time.
+    ControlBusy = "control-busy",
+    /// Receiving: the tun device is down.
+    DeviceDown = "device-down",
+    /// Receiving: the tun device refused the packet.
+    DeviceError = "device-error",
+}
+
+/// A number with one writer. Adding is a load and a store, never an atomic read-modify-write.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Drops([Counter; DropReason::ALL.len()]);
+
+impl Default for Drops {
+    fn default() -> Drops {
+        Drops(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Drops {
+    pub(crate) fn add(&self, reason: DropReason, n: u64) {
+        self.0[reason as usize].add(n);
+    }
+
+    fn snapshot(&self) -> Vec<(DropReason, u64)> {
+        let counted = DropReason::ALL.iter().map(|&reason| (reason, self.0[reason as usize].get()));
+        counted.filter(|(_, n)| *n > 0).collect()
+    }
+}
+
+/// Written by the sending half alone. Aligned to two cache lines, the stride of the adjacent-line prefetcher.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct SendCounters {
+    pub(crate) packets: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) messages: Counter,
+    pub(crate) super_packets: Counter,
+    pub(crate) trains: Counter,
+    pub(crate) drops: Drops,
+}
+
+/// Written by the receiving half alone.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct ReceiveCounters {
+    pub(crate) packets: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) messages: Counter,
+    pub(crate) super_packets: Counter,
+    pub(crate) trains: Counter,
+    pub(crate) icmp_errors: Counter,
+    pub(crate) drops: Drops,
+}
+
+/// A channel's counters. They survive sessions and end with the channel.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(crate) sending: SendCounters,
+    pub(crate) receiving: ReceiveCounters,
+}
+
+/// The sending half's numbers at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SendSnapshot {
+    /// Inner packets sealed and given to the kernel.
+    pub packets: u64,
+    /// Their bytes, without padding.
+    pub bytes: u64,
+    /// Transport messages sealed: inner packets, keepalives and control frames.
+    pub messages: u64,
+    /// Reads from the tun device: one may be a super-packet of many segments.
+    pub super_packets: u64,
+    /// Calls that sent datagrams.
+    pub trains: u64,
+    /// Packets dropped, by reason, without the zeros.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+/// The receiving half's numbers at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveSnapshot {
+    /// Inner packets written to the tun device.
+    pub packets: u64,
+    /// Their bytes, without padding.
+    pub bytes: u64,
+    /// Authenticated transport messages: inner packets, keepalives and control frames.
+    pub messages: u64,
+    /// Writes to the tun device: one may be a super-packet of many segments.
+    pub super_packets: u64,
+    /// Calls that received datagrams.
+    pub trains: u64,
+    /// ICMP errors let through although a router on the way sent them (part of `packets`).
+    pub icmp_errors: u64,
+    /// Datagrams and packets dropped, by reason, without the zeros.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+/// Both halves' numbers. They are read one after another while the halves run: no total is exact to the packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountersSnapshot {
+    /// tun → UDP.
+    pub sending: SendSnapshot,
+    /// UDP → tun.
+    pub receiving: ReceiveSnapshot,
+}
+
+impl Counters {
+    /// The numbers as they stand.
+    pub fn snapshot(&self) -> CountersSnapshot {
+        CountersSnapshot { sending: self.sending.snapshot(), receiving: self.receiving.snapshot() }
+    }
+
+    /// What the channel's timers need: (inner packets sent, messages sent, inner packets received, messages received).
+    pub fn traffic(&self) -> (u64, u64, u64, u64) {
+        let (sending, receiving) = (&self.sending, &self.receiving);
+        (sending.packets.get(), sending.messages.get(), receiving.packets.get(), receiving.messages.get())
+    }
+}
+
+impl SendCounters {
+    fn snapshot(&self) -> SendSnapshot {
+        SendSnapshot {
+            packets: self.packets.get(),
+            bytes: self.bytes.get(),
+            messages: self.messages.get(),
+            super_packets: self.super_packets.get(),
+            trains: self.trains.get(),
+            dropped: self.drops.snapshot(),
+        }
+    }
+}
+
+impl ReceiveCounters {
+    fn snapshot(&self) -> ReceiveSnapshot {
+        ReceiveSnapshot {
+            packets: self.packets.get(),
+            bytes: self.bytes.get(),
+            messages: self.messages.get(),
+            super_packets: self.super_packets.get(),
+            trains: self.trains.get(),
+            icmp_errors: self.icmp_errors.get(),
+            dropped: self.drops.snapshot(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_drop_reason_has_a_label_of_its_own() {
+        let labels: std::collections::BTreeSet<_> = DropReason::ALL.iter().map(|r| r.label()).collect();
+        assert_eq!(labels.len(), DropReason::ALL.len());
+    }
+
+    #[test]
+    fn counters_of_the_two_halves_share_no_cache_line() {
+        let counters = Counters::default();
+        let sending = std::ptr::from_ref(&counters.sending).addr();
+        let receiving = std::ptr::from_ref(&counters.receiving).addr();
+        assert_eq!((sending % 128, receiving % 128), (0, 0));
+        assert!(sending.abs_diff(receiving) >= size_of::<SendCounters>().min(size_of::<ReceiveCounters>()));
+    }
+
+    #[test]
+    fn a_snapshot_lists_only_the_reasons_that_happened() {
+        let counters = Counters::default();
+        counters.receiving.drops.add(DropReason::Forged, 3);
+        counters.sending.packets.add(7);
+        let snapshot = counters.snapshot();
+        assert_eq!(snapshot.receiving.dropped, [(DropReason::Forged, 3)]);
+        assert_eq!((snapshot.sending.packets, snapshot.sending.dropped.len()), (7, 0));
+    }
+}

@@ -1,0 +1,248 @@
+//! The workers as a whole: started, given channels, told things, stopped.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::Sender;
+use meshtun_sys::{event::EventFd, tun::Tun, udp::Udp};
+
+use crate::{
+    ChannelId, Command, Counters, Events, Filter, Half,
+    command::{EventSender, event_queue},
+    receiving::{ReceivingHalf, ReceivingParts},
+    sending::{SendingHalf, SendingParts},
+    worker::{Order, Worker},
+};
+
+/// How the workers are set up.
+#[derive(Clone, Debug)]
+pub struct PlaneConfig {
+    /// The processors to pin workers to, one worker each. At least one.
+    pub cpus: Vec<usize>,
+    /// Whether workers are pinned at all.
+    pub pin: bool,
+    /// Whether a channel's halves go to different workers: worth it when channels are fewer than workers.
+    pub apart: bool,
+}
+
+/// What a channel needs of the kernel, and what may come out of it.
+#[derive(Debug)]
+pub struct ChannelParts {
+    /// The tun device.
+    pub tun: Arc<Tun>,
+    /// The bound channel socket.
+    pub udp: Arc<Udp>,
+    /// The device's MTU in bytes.
+    pub mtu: u16,
+    /// The peer's channel socket, if it is known.
+    pub endpoint: Option<SocketAddr>,
+    /// Which inner packets may come out.
+    pub filter: Arc<Filter>,
+}
+
+/// Why the data plane could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaneError {
+    /// No processor was named.
+    #[error("the data plane needs at least one worker")]
+    NoWorkers,
+    /// A thread or one of its descriptors could not be made.
+    #[error("cannot start a data-plane worker: {0}")]
+    Start(#[source] io::Error),
+    /// The channel is already there.
+    #[error("channel {} is in the data plane already", .0.0)]
+    Duplicate(ChannelId),
+    /// A half's descriptors could not be watched.
+    #[error("cannot watch the channel's device or socket: {0}")]
+    Watch(#[source] io::Error),
+    /// A worker has ended, which is a bug.
+    #[error("data-plane worker {0} has ended")]
+    WorkerGone(usize),
+}
+
+/// The workers and which of them owns which half.
+#[derive(Debug)]
+pub struct DataPlane {
+    workers: Vec<WorkerThread>,
+    places: HashMap<ChannelId, Places>,
+    apart: bool,
+    events: EventSender,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    sending: usize,
+    receiving: usize,
+}
+
+#[derive(Debug)]
+struct WorkerThread {
+    orders: Sender<Order>,
+    wake: Arc<EventFd>,
+    thread: JoinHandle<()>,
+    halves: usize,
+}
+
+/// How many events may wait, in each of the two queues.
+const EVENTS: usize = 4096;
+
+impl DataPlane {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// If there is no processor in `config`, or a thread or descriptor cannot be made.
+    pub fn start(config: &PlaneConfig) -> Result<(DataPlane, Events), PlaneError> {
+        if config.cpus.is_empty() {
+            return Err(PlaneError::NoWorkers);
+        }
+        let (sender, events) = event_queue(EVENTS).map_err(PlaneError::Start)?;
+        let workers = config.cpus.iter().enumerate();
+        let workers = workers
+            .map(|(number, &cpu)| WorkerThread::start(number, config.pin.then_some(cpu)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(PlaneError::Start)?;
+        let plane = DataPlane { workers, places: HashMap::new(), apart: config.apart, events: sender };
+        Ok((plane, events))
+    }
+
+    /// Gives a channel's halves to workers and returns its counters.
+    ///
+    /// # Errors
+    /// If the channel is there already, or its descriptors cannot be watched.
+    pub fn add_channel(&mut self, id: ChannelId, parts: ChannelParts) -> Result<Arc<Counters>, PlaneError> {
+        if self.places.contains_key(&id) {
+            return Err(PlaneError::Duplicate(id));
+        }
+        let places = self.place();
+        let counters = Arc::new(Counters::default());
+        let sending = SendingHalf::new(SendingParts {
+            channel: id,
+            tun: Arc::clone(&parts.tun),
+            udp: Arc::clone(&parts.udp),
+            mtu: parts.mtu,
+            endpoint: parts.endpoint,
+            counters: Arc::clone(&counters),
+            events: self.events.clone(),
+        })
+        .map_err(PlaneError::Watch)?;
+        let receiving = ReceivingHalf::new(ReceivingParts {
+            channel: id,
+            tun: parts.tun,
+            udp: parts.udp,
+            endpoint: parts.endpoint,
+            filter: parts.filter,
+            counters: Arc::clone(&counters),
+            events: self.events.clone(),
+        });
+        self.adopt(places.sending, |answer| Order::AddSending(Box::new(sending), answer))?;
+        if let Err(error) = self.adopt(places.receiving, |answer| Order::AddReceiving(Box::new(receiving), answer)) {
+            self.release(places.sending, id, Half::Sending);
+            return Err(error);
+        }
+        self.places.insert(id, places);
+        Ok(counters)
+    }
+
+    /// Passes a command on to the half or halves that it is for. A command for a channel that is not there is
+    /// forgotten: its keys die with it.
+    pub fn send(&self, id: ChannelId, command: Command) {
+        let Some(places) = self.places.get(&id) else { return };
+        let (sending, receiving) = (places.sending, places.receiving);
+        match command {
+            Command::InstallSend(_) | Command::Use(_) | Command::Seal { .. } | Command::Mtu(_) => {
+                self.order(sending, Order::Command(id, Half::Sending, command));
+            }
+            Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) => {
+                self.order(receiving, Order::Command(id, Half::Receiving, command));
+            }
+            Command::Retire(session) => {
+                self.order(sending, Order::Command(id, Half::Sending, Command::Retire(session)));
+                self.order(receiving, Order::Command(id, Half::Receiving, Command::Retire(session)));
+            }
+            Command::Endpoint(endpoint) => {
+                self.order(sending, Order::Command(id, Half::Sending, Command::Endpoint(endpoint)));
+                self.order(receiving, Order::Command(id, Half::Receiving, Command::Endpoint(endpoint)));
+            }
+        }
+    }
+
+    /// Takes a channel out and waits until no worker holds its device or socket.
+    pub fn remove_channel(&mut self, id: ChannelId) {
+        if let Some(places) = self.places.remove(&id) {
+            self.release(places.sending, id, Half::Sending);
+            self.release(places.receiving, id, Half::Receiving);
+        }
+    }
+
+    /// Waits until every command sent so far has been obeyed.
+    pub fn settle(&self) {
+        for worker in 0..self.workers.len() {
+            let (answer, done) = mpsc::channel();
+            self.order(worker, Order::Settle(answer));
+            let _worker_gone = done.recv();
+        }
+    }
+
+    /// Stops the workers and waits for their end; devices and sockets are closed then.
+    pub fn shutdown(self) {
+        for worker in 0..self.workers.len() {
+            self.order(worker, Order::Stop);
+        }
+        for worker in self.workers {
+            let _panicked = worker.thread.join();
+        }
+    }
+
+    fn place(&self) -> Places {
+        let sending = self.least_loaded(None);
+        let receiving = if self.apart { self.least_loaded(Some(sending)) } else { sending };
+        Places { sending, receiving }
+    }
+
+    /// The worker with the fewest halves; `but` counts as having one more.
+    fn least_loaded(&self, but: Option<usize>) -> usize {
+        let load = |number: &usize| self.workers[*number].halves + usize::from(Some(*number) == but);
+        (0..self.workers.len()).min_by_key(load).unwrap_or(0)
+    }
+
+    fn adopt(
+        &mut self,
+        worker: usize,
+        order: impl FnOnce(mpsc::Sender<io::Result<()>>) -> Order,
+    ) -> Result<(), PlaneError> {
+        let (answer, done) = mpsc::channel();
+        self.order(worker, order(answer));
+        done.recv().map_err(|_| PlaneError::WorkerGone(worker))?.map_err(PlaneError::Watch)?;
+        self.workers[worker].halves += 1;
+        Ok(())
+    }
+
+    fn release(&mut self, worker: usize, id: ChannelId, half: Half) {
+        let (answer, done) = mpsc::channel();
+        self.order(worker, Order::Remove(id, half, answer));
+        let _worker_gone = done.recv();
+        self.workers[worker].halves -= 1;
+    }
+
+    fn order(&self, worker: usize, order: Order) {
+        let worker = &self.workers[worker];
+        // A worker that has ended takes no orders; its absence shows when something waits for it.
+        let _ended = worker.orders.send(order);
+        let _full = worker.wake.notify();
+    }
+}
+
+impl WorkerThread {
+    fn start(number: usize, cpu: Option<usize>) -> io::Result<WorkerThread> {
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let wake = Arc::new(EventFd::new()?);
+        let worker = Worker::new(inbox, Arc::clone(&wake))?;
+        let thread = std::thread::Builder::new().name(format!("meshtun-w{number}")).spawn(move || worker.run(cpu))?;
+        Ok(WorkerThread { orders, wake, thread, halves: 0 })
+    }
+}

@@ -1,0 +1,355 @@
+//! The receiving half: UDP → tun.
+//!
+//! One turn receives trains behind one another into the worker's buffer, opens every message in place, lets the
+//! coalescer note which packets follow one another, and at the end writes each run as one super-packet, gathered by
+//! `writev` from where the packets lie. Nothing is copied in user space.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshtun_offload::packet;
+use meshtun_proto::{
+    OpenError, ReceiveKey, ReceiveKeys, is_control,
+    message::{self, Kind, TAG_LEN, TRANSPORT_HEADER_LEN},
+};
+use meshtun_sys::{
+    epoll::{Epoll, Interest},
+    tun::{self, Tun},
+    udp::{self, Endpoint, Udp},
+};
+
+use crate::{
+    ChannelId, Command, Counters, DropReason, Event, Filter, Half, Verdict,
+    command::EventSender,
+    scratch::{LONGEST_TRAIN, Scratch},
+    worker::{Source, Turn, token},
+};
+
+/// Trains received in one turn: enough to join small packets well, few enough that nothing waits long for its write.
+const TRAINS_PER_TURN: usize = 64;
+
+/// Socket errors in a row after which the socket is given up. Each is reported once and cleared by the kernel; a socket
+/// that only has errors would turn for ever.
+const ERRORS_IN_A_ROW: u32 = 1000;
+
+/// How often a channel tells of messages for sessions that it does not have.
+const UNKNOWN_SESSION_EVERY: Duration = Duration::from_secs(1);
+
+/// What a receiving half is made of.
+pub(crate) struct ReceivingParts {
+    pub(crate) channel: ChannelId,
+    pub(crate) tun: Arc<Tun>,
+    pub(crate) udp: Arc<Udp>,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) events: EventSender,
+}
+
+/// UDP → tun for one channel.
+pub(crate) struct ReceivingHalf {
+    channel: ChannelId,
+    tun: Arc<Tun>,
+    udp: Arc<Udp>,
+    endpoint: Option<Endpoint>,
+    filter: Arc<Filter>,
+    keys: ReceiveKeys,
+    /// Sessions whose first message the control side has heard of.
+    confirmed: Sessions,
+    /// Sessions under which inner packets pass.
+    admitted: Sessions,
+    joins: bool,
+    told_of_unknown_session: Option<Instant>,
+    errors_in_a_row: u32,
+    counters: Arc<Counters>,
+    events: EventSender,
+}
+
+impl ReceivingHalf {
+    pub(crate) fn new(parts: ReceivingParts) -> ReceivingHalf {
+        ReceivingHalf {
+            channel: parts.channel,
+            tun: parts.tun,
+            udp: parts.udp,
+            endpoint: parts.endpoint.map(Endpoint::from),
+            filter: parts.filter,
+            keys: ReceiveKeys::default(),
+            confirmed: Sessions::default(),
+            admitted: Sessions::default(),
+            joins: true,
+            told_of_unknown_session: None,
+            errors_in_a_row: 0,
+            counters: parts.counters,
+            events: parts.events,
+        }
+    }
+
+    pub(crate) fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// Receives, opens, judges, joins and writes.
+    pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
+        let (mut filled, mut turned) = (0, Turn::Idle);
+        for _ in 0..TRAINS_PER_TURN {
+            let Some(room) = scratch.received.get_mut(filled..filled + LONGEST_TRAIN) else { break };
+            match self.udp.receive(room) {
+                Ok(train) => {
+                    (turned, self.errors_in_a_row) = (Turn::Busy, 0);
+                    self.counters.receiving.trains.add(1);
+                    if train.truncated {
+                        self.drop_one(DropReason::Truncated);
+                    }
+                    self.open_train(scratch, filled..filled + train.len, train.segment, &train.from, now);
+                    filled += train.len;
+                }
+                Err(error) if udp::is_would_block(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.errors_in_a_row += 1;
+                    if self.errors_in_a_row > ERRORS_IN_A_ROW {
+                        turned = self.fail(error);
+                    }
+                    break;
+                }
+            }
+        }
+        self.write(scratch).map_or_else(|error| self.fail(error), |()| turned)
+    }
+
+    pub(crate) fn obey(&mut self, command: Command) {
+        match command {
+            Command::InstallReceive(key) => self.install(key),
+            Command::Admit(session) => self.admitted.add(session),
+            Command::Retire(session) => {
+                self.keys.retire(session);
+                self.confirmed.remove(session);
+                self.admitted.remove(session);
+            }
+            Command::Filter(filter) => self.filter = filter,
+            Command::Endpoint(endpoint) => self.endpoint = Some(endpoint.into()),
+            Command::InstallSend(_) | Command::Use(_) | Command::Seal { .. } | Command::Mtu(_) => {}
+        }
+    }
+
+    pub(crate) fn watch(&self, epoll: &Epoll) -> io::Result<()> {
+        epoll.add(&*self.udp, token(Some(self.channel), Source::Udp), Interest::Read)
+    }
+
+    pub(crate) fn unwatch(&self, epoll: &Epoll) {
+        let _gone = epoll.delete(&*self.udp);
+    }
+
+    fn install(&mut self, key: ReceiveKey) {
+        let session = key.local_index();
+        self.confirmed.remove(session);
+        self.admitted.remove(session);
+        if let Some(evicted) = self.keys.insert(key) {
+            self.confirmed.remove(evicted.local_index());
+            self.admitted.remove(evicted.local_index());
+        }
+    }
+
+    /// The datagrams of one train, `segment` bytes each but the last.
+    fn open_train(&mut self, scratch: &mut Scratch, train: Range<usize>, segment: usize, from: &Endpoint, now: Instant) {
+        let mut start = train.start;
+        while start < train.end {
+            let end = (start + segment.max(1)).min(train.end);
+            self.open_datagram(scratch, start..end, from, now);
+            start = end;
+        }
+    }
+
+    fn open_datagram(&mut self, scratch: &mut Scratch, datagram: Range<usize>, from: &Endpoint, now: Instant) {
+        let bytes = &mut scratch.received[datagram.clone()];
+        match message::classify(bytes) {
+            Some(Kind::Transport) => {}
+            Some(_) => return self.hand_over(bytes, from),
+            None => return self.drop_one(DropReason::Malformed),
+        }
+        let session = message::receiver(bytes);
+        let Some(key) = self.keys.get_mut(session) else { return self.unknown_session(from, now) };
+        if now >= key.expires() {
+            return self.drop_one(DropReason::Expired);
+        }
+        let plaintext = match key.open(bytes) {
+            Ok(plaintext) => plaintext.len(),
+            Err(error) => return self.drop_one(reason_of(error)),
+        };
+        self.counters.receiving.messages.add(1);
+        self.authenticated(session, from);
+        let start = datagram.start + TRANSPORT_HEADER_LEN;
+        debug_assert_eq!(start + plaintext + TAG_LEN, datagram.end, "the message was opened in place");
+        self.deliver(scratch, session, start..start + plaintext);
+    }
+
+    /// What every authentic message tells: the peer has the session, and where the peer is.
+    fn authenticated(&mut self, session: u32, from: &Endpoint) {
+        if !self.confirmed.has(session) && self.events.send(Event::Confirmed { channel: self.channel, session }) {
+            self.confirmed.add(session);
+        }
+        if self.endpoint.as_ref() != Some(from) {
+            let moved = Event::Moved { channel: self.channel, session, from: (*from).into() };
+            // The control side decides and sends the endpoint back; until then every message from there asks again
+            // only if the event was lost.
+            if self.events.send(moved) {
+                self.endpoint = Some(*from);
+            }
+        }
+    }
+
+    /// An opened plaintext: a keepalive, an inner packet or a control frame.
+    fn deliver(&mut self, scratch: &mut Scratch, session: u32, plaintext: Range<usize>) {
+        let bytes = &scratch.received[plaintext.clone()];
+        if bytes.is_empty() {
+            return;
+        }
+        if is_control(bytes) {
+            let frame = Event::Frame { channel: self.channel, session, plaintext: bytes.into() };
+            if !self.events.send(frame) {
+                self.drop_one(DropReason::ControlBusy);
+            }
+            return;
+        }
+        if !self.admitted.has(session) {
+            return self.drop_one(DropReason::NotAdmitted);
+        }
+        match self.judge(bytes) {
+            Ok(length) => {
+                let packet = plaintext.start..plaintext.start + length;
+                if !self.joins || !scratch.coalescer.has_room() {
+                    self.write_or_count(scratch);
+                }
+                scratch.coalescer.push(&mut scratch.received, packet);
+            }
+            Err(reason) => self.drop_one(reason),
+        }
+    }
+
+    /// The inner packet's real length, or why it may not pass.
+    fn judge(&self, plaintext: &[u8]) -> Result<usize, DropReason> {
+        let length = packet::trim(plaintext).ok_or(DropReason::BadInner)?;
+        let bytes = &plaintext[..length];
+        let addresses = packet::Addresses::parse(bytes).ok_or(DropReason::BadInner)?;
+        match self.filter.judge(&addresses) {
+            Verdict::Pass => Ok(length),
+            Verdict::PassIfIcmpError if packet::is_icmp_error(bytes) => {
+                self.counters.receiving.icmp_errors.add(1);
+                Ok(length)
+            }
+            Verdict::PassIfIcmpError | Verdict::BadSource => Err(DropReason::BadSource),
+            Verdict::BadDestination => Err(DropReason::BadDestination),
+        }
+    }
+
+    fn write_or_count(&mut self, scratch: &mut Scratch) {
+        if let Err(error) = self.write(scratch) {
+            self.fail(error);
+        }
+    }
+
+    /// Writes what the coalescer holds, in order.
+    ///
+    /// # Errors
+    /// Only if the device is gone; everything else is counted.
+    fn write(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        let mut gone = None;
+        let mut refused = false;
+        for item in scratch.coalescer.items() {
+            let mut slices = [IoSlice::new(&[]); 1 + meshtun_offload::coalesce::MAX_RANGES];
+            slices[0] = IoSlice::new(item.header());
+            for (slice, range) in slices[1..].iter_mut().zip(item.ranges()) {
+                *slice = IoSlice::new(&scratch.received[range.clone()]);
+            }
+            let receiving = &self.counters.receiving;
+            match self.tun.write(&slices[..=item.ranges().len()]) {
+                Ok(_) => {
+                    receiving.super_packets.add(1);
+                    receiving.packets.add(item.packets());
+                    receiving.bytes.add(item.bytes());
+                }
+                Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, item.packets()),
+                Err(error) if tun::is_gone(&error) => {
+                    receiving.drops.add(DropReason::DeviceError, item.packets());
+                    gone = Some(error);
+                }
+                Err(_) => {
+                    receiving.drops.add(DropReason::DeviceError, item.packets());
+                    refused |= item.packets() > 1;
+                }
+            }
+        }
+        scratch.coalescer.clear();
+        if refused && self.joins {
+            // Some kernels refuse valid super-packets (6.1.103 to 6.10 without 89add40066f9): one at a time from here.
+            self.joins = false;
+            self.events.send(Event::OffloadLost { channel: self.channel, offload: "tun segmentation" });
+        }
+        gone.map_or(Ok(()), Err)
+    }
+
+    fn hand_over(&mut self, datagram: &[u8], from: &Endpoint) {
+        let event = Event::Handshake { channel: self.channel, from: (*from).into(), datagram: datagram.into() };
+        if !self.events.send(event) {
+            self.drop_one(DropReason::ControlBusy);
+        }
+    }
+
+    fn unknown_session(&mut self, from: &Endpoint, now: Instant) {
+        self.drop_one(DropReason::UnknownSession);
+        let due = self.told_of_unknown_session.is_none_or(|told| now - told >= UNKNOWN_SESSION_EVERY);
+        if due {
+            self.told_of_unknown_session = Some(now);
+            self.events.send(Event::UnknownSession { channel: self.channel, from: (*from).into() });
+        }
+    }
+
+    fn drop_one(&self, reason: DropReason) {
+        self.counters.receiving.drops.add(reason, 1);
+    }
+
+    fn fail(&mut self, error: io::Error) -> Turn {
+        self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
+        Turn::Failed
+    }
+}
+
+fn reason_of(error: OpenError) -> DropReason {
+    match error {
+        OpenError::Malformed => DropReason::Malformed,
+        OpenError::Replayed => DropReason::Replayed,
+        OpenError::Forged => DropReason::Forged,
+        OpenError::Exhausted => DropReason::Expired,
+    }
+}
+
+/// A set of at most four sessions, one more than a channel's receive keys ever need.
+#[derive(Debug, Default)]
+struct Sessions([Option<u32>; 4]);
+
+impl Sessions {
+    fn has(&self, session: u32) -> bool {
+        self.0.contains(&Some(session))
+    }
+
+    fn add(&mut self, session: u32) {
+        if !self.has(session) {
+            // Retired and evicted sessions are removed, so a slot is free; should none be, the first gives way.
+            let free = self.0.iter().position(Option::is_none).unwrap_or(0);
+            self.0[free] = Some(session);
+        }
+    }
+
+    fn remove(&mut self, session: u32) {
+        for slot in &mut self.0 {
+            if *slot == Some(session) {
+                *slot = None;
+            }
+        }
+    }
+}

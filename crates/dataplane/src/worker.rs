@@ -1,0 +1,245 @@
+//! One data-plane thread: an epoll loop over the halves that it owns, bounded work per turn.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::Receiver;
+use meshtun_sys::{
+    epoll::{Epoll, Events, Interest},
+    event::EventFd,
+    thread,
+};
+
+use crate::{ChannelId, Command, Half, receiving::ReceivingHalf, scratch::Scratch, sending::SendingHalf};
+
+/// What the control side asks of a worker.
+pub(crate) enum Order {
+    AddSending(Box<SendingHalf>, mpsc::Sender<io::Result<()>>),
+    AddReceiving(Box<ReceivingHalf>, mpsc::Sender<io::Result<()>>),
+    Remove(ChannelId, Half, mpsc::Sender<()>),
+    Command(ChannelId, Half, Command),
+    Settle(mpsc::Sender<()>),
+    Stop,
+}
+
+/// What a half says after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It found nothing to do.
+    Idle,
+    /// It carried something.
+    Busy,
+    /// Its device or socket is gone: it wants no more turns.
+    Failed,
+}
+
+/// The thread's state. Everything in it belongs to this thread alone.
+pub(crate) struct Worker {
+    orders: Receiver<Order>,
+    wake: Arc<EventFd>,
+    epoll: Epoll,
+    sending: HashMap<ChannelId, Box<SendingHalf>>,
+    receiving: HashMap<ChannelId, Box<ReceivingHalf>>,
+    scratch: Scratch,
+}
+
+/// Descriptors that one wait may report.
+const READY: usize = 256;
+
+/// How often a worker that has just carried packets looks again, giving way each time, before it sleeps: a wake-up
+/// costs more than a few looks, and under load the next packets are there already.
+const LOOKS_BEFORE_SLEEP: u32 = 20;
+
+impl Worker {
+    pub(crate) fn new(orders: Receiver<Order>, wake: Arc<EventFd>) -> io::Result<Worker> {
+        let epoll = Epoll::new()?;
+        epoll.add(&*wake, token(None, Source::Wake), Interest::Read)?;
+        Ok(Worker {
+            orders,
+            wake,
+            epoll,
+            sending: HashMap::new(),
+            receiving: HashMap::new(),
+            scratch: Scratch::new(),
+        })
+    }
+
+    /// Runs until told to stop. A processor that cannot be had is no reason not to run.
+    pub(crate) fn run(mut self, cpu: Option<usize>) {
+        if let Some(cpu) = cpu {
+            let _runs_anywhere = thread::pin_current(cpu);
+        }
+        let mut ready = Events::with_capacity(READY);
+        let mut looks = 0;
+        loop {
+            let timeout = if looks > 0 { Some(Duration::ZERO) } else { None };
+            if self.epoll.wait(&mut ready, timeout).is_err() {
+                ready.clear();
+            }
+            match self.serve(&ready) {
+                Served::Stop => return,
+                Served::Busy => looks = LOOKS_BEFORE_SLEEP,
+                Served::Idle if looks > 0 => {
+                    looks -= 1;
+                    thread::yield_now();
+                }
+                Served::Idle => {}
+            }
+        }
+    }
+
+    /// One turn for every half that is ready.
+    fn serve(&mut self, ready: &Events) -> Served {
+        let mut served = Served::Idle;
+        let now = Instant::now();
+        for event in ready.iter() {
+            let (channel, source) = from_token(event.token);
+            let turn = match source {
+                Source::Wake => match self.obey() {
+                    Served::Stop => return Served::Stop,
+                    _ => Turn::Idle,
+                },
+                Source::Tun => self.turn_sending(channel, |half, scratch| half.turn(scratch, now)),
+                Source::Writable => self.turn_sending(channel, |half, scratch| half.resume(scratch, now)),
+                Source::Udp => self.turn_receiving(channel, now),
+            };
+            if turn == Turn::Busy {
+                served = Served::Busy;
+            }
+        }
+        served
+    }
+
+    fn turn_sending(&mut self, id: ChannelId, turn: impl FnOnce(&mut SendingHalf, &mut Scratch) -> Turn) -> Turn {
+        let Some(half) = self.sending.get_mut(&id) else { return Turn::Idle };
+        let was_stuck = half.is_stuck();
+        let turned = turn(half, &mut self.scratch);
+        if turned == Turn::Failed {
+            half.unwatch(&self.epoll);
+        } else if was_stuck != half.is_stuck() {
+            half.watch_again(&self.epoll);
+        }
+        turned
+    }
+
+    fn turn_receiving(&mut self, id: ChannelId, now: Instant) -> Turn {
+        let Some(half) = self.receiving.get_mut(&id) else { return Turn::Idle };
+        let turned = half.turn(&mut self.scratch, now);
+        if turned == Turn::Failed {
+            half.unwatch(&self.epoll);
+        }
+        turned
+    }
+
+    fn obey(&mut self) -> Served {
+        // Drained before the queue is read: an order that comes later wakes the worker again.
+        let _spurious = self.wake.drain();
+        while let Ok(order) = self.orders.try_recv() {
+            if matches!(order, Order::Stop) {
+                return Served::Stop;
+            }
+            self.obey_one(order);
+        }
+        Served::Busy
+    }
+
+    fn obey_one(&mut self, order: Order) {
+        match order {
+            Order::AddSending(half, answer) => {
+                let watched = half.watch(&self.epoll);
+                if watched.is_ok() {
+                    self.sending.insert(half.channel(), half);
+                }
+                let _asker_gone = answer.send(watched);
+            }
+            Order::AddReceiving(half, answer) => {
+                let watched = half.watch(&self.epoll);
+                if watched.is_ok() {
+                    self.receiving.insert(half.channel(), half);
+                }
+                let _asker_gone = answer.send(watched);
+            }
+            Order::Remove(id, half, answer) => {
+                self.remove(id, half);
+                let _asker_gone = answer.send(());
+            }
+            Order::Command(id, Half::Sending, command) => {
+                if let Some(half) = self.sending.get_mut(&id) {
+                    half.obey(command, &mut self.scratch);
+                }
+            }
+            Order::Command(id, Half::Receiving, command) => {
+                if let Some(half) = self.receiving.get_mut(&id) {
+                    half.obey(command);
+                }
+            }
+            Order::Settle(answer) => {
+                let _asker_gone = answer.send(());
+            }
+            Order::Stop => {}
+        }
+    }
+
+    fn remove(&mut self, id: ChannelId, half: Half) {
+        match half {
+            Half::Sending => {
+                if let Some(half) = self.sending.remove(&id) {
+                    half.unwatch(&self.epoll);
+                }
+            }
+            Half::Receiving => {
+                if let Some(half) = self.receiving.remove(&id) {
+                    half.unwatch(&self.epoll);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Idle,
+    Busy,
+    Stop,
+}
+
+/// Which descriptor of a channel a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The worker's own wake-up.
+    Wake,
+    /// The tun device has packets.
+    Tun,
+    /// The socket takes packets again.
+    Writable,
+    /// The socket has packets.
+    Udp,
+}
+
+/// epoll's 64-bit token: the channel above, the source in the two lowest bits.
+pub(crate) fn token(channel: Option<ChannelId>, source: Source) -> u64 {
+    u64::from(channel.map_or(0, |id| id.0)) << 2 | source as u64
+}
+
+fn from_token(token: u64) -> (ChannelId, Source) {
+    let source = [Source::Wake, Source::Tun, Source::Writable, Source::Udp][(token & 3) as usize];
+    (ChannelId((token >> 2) as u32), source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_tells_channel_and_source_apart() {
+        for source in [Source::Wake, Source::Tun, Source::Writable, Source::Udp] {
+            for id in [0, 1, 77, u32::MAX] {
+                assert_eq!(from_token(token(Some(ChannelId(id)), source)), (ChannelId(id), source));
+            }
+        }
+    }
+}
