@@ -1,0 +1,174 @@
+//! What a [`Channel`](super::Channel) asks of its owner, and the reasons it gives.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::control::GoodbyeReason;
+use crate::session::{ReceiveKey, SendKey};
+
+/// One order to the owner of a channel. Orders are to be carried out in the order in which
+/// [`poll_output`](super::Channel::poll_output) hands them out: a key comes before the frame that
+/// is sealed with it, and a frame before the [`Output::Use`] that lets inner packets follow it.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this handshake or cookie datagram, in the clear as it stands.
+    Transmit {
+        /// Where to.
+        to: Destination,
+        /// A whole initiation, response or cookie reply.
+        datagram: Vec<u8>,
+    },
+    /// Give this key to the receiving half. Messages under it are authenticated from here on, and
+    /// control frames in them handed to [`handle_frame`](super::Channel::handle_frame); inner
+    /// packets are dropped until [`Output::Admit`] names the session.
+    InstallReceive(ReceiveKey),
+    /// Give this key to the sending half, for [`Output::Seal`] only until [`Output::Use`] names it.
+    InstallSend(SendKey),
+    /// Inner packets go out under this session from here on. The send key of the session that was
+    /// used before can be dropped; those of sessions that never were used must be kept.
+    Use(u32),
+    /// Inner packets received under this session may pass.
+    Admit(u32),
+    /// Forget both keys of this session, where they still exist.
+    Retire(u32),
+    /// Seal this plaintext (a control frame, or nothing at all: a keepalive) under this session,
+    /// padded as an inner packet is, and send it to the endpoint.
+    Seal {
+        /// The local index of the session.
+        session: u32,
+        /// What to seal. Empty for a keepalive.
+        plaintext: Vec<u8>,
+    },
+    /// The peer proved that it is to be reached at this address. The owner decides whether it
+    /// may roam; until an endpoint is known there is nowhere to send [`Output::Seal`] to.
+    Endpoint(SocketAddr),
+    /// The channel carries inner packets both ways: give it carrier.
+    Up {
+        /// From the initiation to the proof that both ends hold the session.
+        handshake: Duration,
+    },
+    /// The channel does not carry inner packets: take its carrier. Comes only after an `Up`.
+    Down(DownReason),
+    /// The handshake succeeded and yet this is not the other end of our channel. For the log and
+    /// the status; repeated at every attempt.
+    Unmatched {
+        /// What was wrong.
+        why: Unmatched,
+    },
+}
+
+/// Where a handshake datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To the endpoint that the owner holds for the peer.
+    Endpoint,
+    /// Back to the address that it answers, whether that is the endpoint or not.
+    Addr(SocketAddr),
+}
+
+/// Why a channel went down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DownReason {
+    /// Inner packets were sent, nothing authentic came back for 15 s, and 5 s of new handshakes
+    /// were not answered either.
+    Silent,
+    /// The last session reached 180 s and none had replaced it.
+    Expired,
+    /// The peer said goodbye under the newest session.
+    Goodbye {
+        /// What it gave as its reason.
+        reason: GoodbyeReason,
+        /// How long it asked us to hold on.
+        hold: Duration,
+    },
+    /// [`close`](super::Channel::close) was called.
+    Closed,
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DownReason::Silent => f.write_str("nothing heard from the peer for 20 s"),
+            DownReason::Expired => f.write_str("the last session expired, and no new one came up"),
+            DownReason::Goodbye { reason, hold } => {
+                write!(f, "the peer said goodbye ({reason}, {} ms)", hold.as_millis())
+            }
+            DownReason::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+/// Why the peer is not the other end of this channel, though it holds the right keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unmatched {
+    /// Its hello names another link or another channel.
+    #[error(
+        "this end is {our_link}/{our_channel}, but the other end says {their_link}/{their_channel}: \
+         check the ports of this link at both gateways"
+    )]
+    Name {
+        /// Our link.
+        our_link: String,
+        /// Our channel number in it.
+        our_channel: u16,
+        /// The peer's link.
+        their_link: String,
+        /// The peer's channel number in it.
+        their_channel: u16,
+    },
+    /// Its hello is of a version that we do not speak.
+    #[error("this end speaks version {ours} of the hello, the other end version {theirs}")]
+    Version {
+        /// Our version.
+        ours: u8,
+        /// The peer's version.
+        theirs: u8,
+    },
+    /// It never said hello.
+    #[error(
+        "the other end completes handshakes but says no hello: \
+         if it is plain WireGuard, set peer = \"wireguard\" for that gateway"
+    )]
+    NoHello,
+    /// It said hello, and never that it had received ours.
+    #[error("the other end says hello but does not hear ours")]
+    Unheard,
+}
+
+/// What a channel is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not started, closed, or without an endpoint to initiate to.
+    Down,
+    /// Looking for a session.
+    Handshaking,
+    /// A session exists, and the hello of the peer is awaited.
+    Greeting,
+    /// Inner packets flow both ways.
+    Up,
+}
+
+/// The session that inner packets go out under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its local (receiver) index.
+    pub index: u32,
+    /// When its keys were derived at this end.
+    pub since: Instant,
+    /// Whether this end sent the initiation.
+    pub initiated_by_us: bool,
+}
+
+/// Counters of both halves of a channel since it was made, over all sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Inner packets sealed.
+    pub sent_packets: u64,
+    /// All transport messages sealed: inner packets, keepalives and control frames.
+    pub sent_messages: u64,
+    /// Inner packets received that were admitted.
+    pub received_packets: u64,
+    /// All transport messages that were authentic and no replay.
+    pub received_messages: u64,
+}
