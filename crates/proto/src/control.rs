@@ -14,7 +14,7 @@ pub const MARK: u8 = 0xC0;
 pub const MAX_LINK_LEN: usize = 32;
 
 /// The longest encoded frame, without padding: a hello's.
-pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 2 + 1 + MAX_LINK_LEN;
+pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 1 + MAX_LINK_LEN + 2 + 4;
 
 const HELLO: u8 = 1;
 const PROBE: u8 = 2;
@@ -37,6 +37,10 @@ pub enum Frame {
         link: String,
         /// The channel's number.
         channel: u16,
+        /// One more than the highest generation of a session that the sender knew of when the
+        /// handshake began at its end. A session's generation is the greater of its two hellos':
+        /// so both ends put the channel's sessions in the same order, whatever was lost.
+        generation: u32,
     },
     /// A question that is answered at once.
     Probe {
@@ -120,13 +124,14 @@ impl Frame {
 
     fn write(&self, out: &mut Writer<'_>) {
         match self {
-            Self::Hello { version, ack, features, link, channel } => {
+            Self::Hello { version, ack, features, link, channel, generation } => {
                 out.put(&[HELLO, *version, u8::from(*ack)]);
                 out.put(&features.to_le_bytes());
                 let link = &link[..link.floor_char_boundary(MAX_LINK_LEN)];
                 out.put(&[link.len() as u8]);
                 out.put(link.as_bytes());
                 out.put(&channel.to_le_bytes());
+                out.put(&generation.to_le_bytes());
             }
             Self::Probe { sequence, sent_micros } => out.put_probe(PROBE, *sequence, *sent_micros),
             Self::ProbeReply { sequence, sent_micros } => out.put_probe(PROBE_REPLY, *sequence, *sent_micros),
@@ -253,6 +258,7 @@ impl<'p> Reader<'p> {
             features: self.u32()?,
             link: self.link()?,
             channel: self.u16()?,
+            generation: self.u32()?,
         })
     }
 }
