@@ -1,1 +1,22 @@
-//! mesh.toml: raw, validated, and the plan that follows from it.
+//! mesh.toml: raw, validated, and the plan of devices, ports and addresses that follows from it.
+//!
+//! One file describes the mesh and every gateway reads the same file. The way through this crate:
+//!
+//! 1. [`Mesh::check`] (or [`Mesh::parse`]) turns text into a validated [`Mesh`], or into *all* of
+//!    its errors at once, each with line, column and a hint ([`Diagnostics`]).
+//! 2. [`Mesh::view`] is the mesh as one gateway, found by its public key, sees it: the devices,
+//!    ports and link-local addresses of every channel ([`View`]).
+//! 3. [`SecretKey::load`] and [`PresharedKey::load`] read key files that only their owner can read.
+//!
+//! Nothing here touches the network or the clock, and only the key loaders touch the file system.
+#![forbid(unsafe_code)]
+
+mod diagnostics;
+mod keys;
+mod model;
+mod view;
+
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use keys::{KeyError, KeyFileError, PresharedKey, PublicKey, SecretKey};
+pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Software};
+pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError};
