@@ -4,13 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::control::GoodbyeReason;
+use crate::control::Reason;
 use crate::session::{ReceiveKey, SendKey};
 
 /// One order to the owner of a channel. Orders are to be carried out in the order in which
 /// [`poll_output`](super::Channel::poll_output) hands them out: a key comes before the frame that
 /// is sealed with it, and a frame before the [`Output::Use`] that lets inner packets follow it.
-#[derive(Debug)]
 pub enum Output {
     /// Send this handshake or cookie datagram, in the clear as it stands.
     Transmit {
@@ -58,6 +57,25 @@ pub enum Output {
     },
 }
 
+impl fmt::Debug for Output {
+    /// Shows a key as its local index.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Transmit { to, datagram } => write!(f, "Transmit({to:?}, {} bytes)", datagram.len()),
+            Output::InstallReceive(key) => write!(f, "InstallReceive({:#x})", key.local_index()),
+            Output::InstallSend(key) => write!(f, "InstallSend({:#x})", key.local_index()),
+            Output::Use(session) => write!(f, "Use({session:#x})"),
+            Output::Admit(session) => write!(f, "Admit({session:#x})"),
+            Output::Retire(session) => write!(f, "Retire({session:#x})"),
+            Output::Seal { session, plaintext } => write!(f, "Seal({session:#x}, {plaintext:02x?})"),
+            Output::Endpoint(address) => write!(f, "Endpoint({address})"),
+            Output::Up { handshake } => write!(f, "Up({handshake:?})"),
+            Output::Down(reason) => write!(f, "Down({reason:?})"),
+            Output::Unmatched { why } => write!(f, "Unmatched({why})"),
+        }
+    }
+}
+
 /// Where a handshake datagram goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
@@ -78,7 +96,7 @@ pub enum DownReason {
     /// The peer said goodbye under the newest session.
     Goodbye {
         /// What it gave as its reason.
-        reason: GoodbyeReason,
+        reason: Reason,
         /// How long it asked us to hold on.
         hold: Duration,
     },
@@ -92,7 +110,12 @@ impl fmt::Display for DownReason {
             DownReason::Silent => f.write_str("nothing heard from the peer for 20 s"),
             DownReason::Expired => f.write_str("the last session expired, and no new one came up"),
             DownReason::Goodbye { reason, hold } => {
-                write!(f, "the peer said goodbye ({reason}, {} ms)", hold.as_millis())
+                let word = match reason {
+                    Reason::Unspecified => "no reason given",
+                    Reason::Down => "taken down",
+                    Reason::Restarting => "restarting",
+                };
+                write!(f, "the peer said goodbye ({word}, hold {} ms)", hold.as_millis())
             }
             DownReason::Closed => f.write_str("closed"),
         }
