@@ -1,1 +1,39 @@
 //! Devices, addresses, routes and sysctls: desired, actual, the difference, applied.
+//!
+//! ```text
+//! Desired ──┐
+//!           ├─ difference (pure) ─> Vec<Step> ─┬─ Display: what a person would type
+//! Actual  ──┘                                  └─ Network::apply: netlink, /proc/sys, tun
+//!    ^── Network::actual: read from the kernel
+//! ```
+//!
+//! Ours are the tun devices whose alias starts with [`ALIAS_PREFIX`] and the routes of the main
+//! table whose protocol number is [`PROTOCOL`]. Nothing else is changed, replaced or removed; what is in
+//! our way is an error that names it. The order of the steps keeps two promises: a network of
+//! ours never lacks its `unreachable` route while we work on it (fail closed), and a device leaves every route before
+//! it is deleted (the kernel drops a whole IPv4 multipath route with one of its devices).
+#![forbid(unsafe_code)]
+
+mod actual;
+mod desired;
+mod difference;
+mod error;
+mod network;
+mod step;
+mod sysctl;
+
+pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
+pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
+pub use difference::{Protection, difference};
+pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, NetworkError};
+pub use network::{LocalAddress, Network, Reach};
+pub use step::Step;
+
+/// Route protocol number of our routes ("m" in ASCII); no entry of iproute2's `rt_protos` has it.
+pub const PROTOCOL: u8 = 109;
+
+/// Metric of the `unreachable` routes: above any that a person or a daemon would choose.
+pub const UNREACHABLE_METRIC: u32 = 4_278_198_272;
+
+/// What the alias of every device of ours starts with.
+pub const ALIAS_PREFIX: &str = "meshtun ";

@@ -1,0 +1,1 @@
+//! Kernel settings under `/proc/sys`, and the record of those that we changed.
