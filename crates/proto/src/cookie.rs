@@ -114,7 +114,7 @@ impl CookieChecker {
         let mut sealed = [0; 16 + TAG_LEN];
         let (ciphertext, tag_out) = sealed.split_at_mut(16);
         ciphertext.copy_from_slice(cookie.as_slice());
-        let tag = XChaCha20Poly1305::new(&(*self.cookie_key).into())
+        let tag = XChaCha20Poly1305::new((&*self.cookie_key).into())
             .encrypt_inout_detached(&nonce.into(), &message.macs().mac1, ciphertext.into())
             .expect("a cookie has 16 bytes, far below the cipher's limit");
         tag_out.copy_from_slice(&tag);
@@ -169,7 +169,7 @@ impl CookieJar {
         let mut cookie = Cookie::default();
         cookie.copy_from_slice(ciphertext);
         let tag: [u8; TAG_LEN] = tag.try_into().map_err(|_| CookieError::Forged)?;
-        XChaCha20Poly1305::new(&(*self.cookie_key).into())
+        XChaCha20Poly1305::new((&*self.cookie_key).into())
             .decrypt_inout_detached(&reply.nonce.into(), &mac1, cookie.as_mut_slice().into(), &tag.into())
             .map_err(|_| CookieError::Forged)?;
         self.asked = None;

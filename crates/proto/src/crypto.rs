@@ -21,7 +21,7 @@ pub(crate) type Secret = Zeroizing<[u8; 32]>;
 pub(crate) struct WeakPoint;
 
 /// A tag did not verify.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Forged;
 
 /// X25519, refusing an all-zero result (RFC 7748, section 6.1).
@@ -113,7 +113,7 @@ pub(crate) fn open_once<const N: usize>(
 }
 
 fn chacha(key: &Secret) -> ChaCha20Poly1305 {
-    ChaCha20Poly1305::new(&(**key).into())
+    ChaCha20Poly1305::new((&**key).into())
 }
 
 fn aes(key: &Secret) -> LessSafeKey {
@@ -124,3 +124,6 @@ fn aes(key: &Secret) -> LessSafeKey {
 fn nonce(suite: Suite) -> Nonce {
     Nonce::assume_unique_for_key(suite.nonce(0))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -17,6 +17,8 @@ pub mod channel;
 pub mod control;
 pub mod cookie;
 mod crypto;
+#[cfg(test)]
+mod fixtures;
 pub mod identity;
 pub mod message;
 pub mod noise;

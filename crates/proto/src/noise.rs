@@ -11,7 +11,7 @@
 //! Messages leave here without MACs: [`crate::cookie::CookieJar::add_macs`] adds them, and only
 //! what [`crate::cookie::CookieChecker::verify`] passed can be consumed.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -342,6 +342,37 @@ impl Symmetric {
     /// The two transport keys: the initiator's for sending, then the responder's.
     fn split(&self) -> [Secret; 2] {
         crypto::derive(&self.chaining_key, &[])
+    }
+}
+
+impl fmt::Debug for Peering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Peering");
+        out.field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Initiator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Initiator");
+        out.field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Responder");
+        out.field("peer_index", &self.peer_index).field("stamp", &self.stamp).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("SessionKeys");
+        out.field("suite", &self.suite)
+            .field("local_index", &self.local_index)
+            .field("peer_index", &self.peer_index)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,10 @@
 //! A session's two keys: one seals and owns the send counter, one opens and owns the replay
 //! window (WireGuard paper, section 5.4.6). Nothing here allocates once a key is made.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use thiserror::Error;
@@ -122,6 +125,15 @@ impl SendKey {
     }
 }
 
+impl fmt::Debug for SendKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendKey")
+            .field("local_index", &self.local_index)
+            .field("sent", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The receiving half's key of a session, with its replay window; wiped on drop.
 pub struct ReceiveKey {
     aead: LessSafeKey,
@@ -180,8 +192,14 @@ impl ReceiveKey {
     }
 }
 
+impl fmt::Debug for ReceiveKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveKey").field("local_index", &self.local_index).finish_non_exhaustive()
+    }
+}
+
 /// The receive keys of a channel: previous, current, next, and one of a crossed handshake.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct ReceiveKeys {
     /// Newest first.
     keys: [Option<Box<ReceiveKey>>; Self::CAPACITY],

@@ -96,3 +96,29 @@ impl std::fmt::Display for Suite {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Suite::{Aes256Gcm, ChaCha20Poly1305};
+
+    #[test]
+    fn a_nonce_is_four_zeroes_and_the_counter_in_the_suites_byte_order() {
+        let counter = 0x0102_0304_0506_0708;
+        assert_eq!(ChaCha20Poly1305.nonce(counter), [0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(Aes256Gcm.nonce(counter), [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_rekey_is_due_long_before_a_key_is_dead() {
+        assert_eq!(ChaCha20Poly1305.reject_after_messages(), u64::MAX - 8192);
+        for suite in [ChaCha20Poly1305, Aes256Gcm] {
+            assert!(suite.rekey_after_messages() <= suite.reject_after_messages() / 4);
+        }
+    }
+
+    #[test]
+    fn each_suite_is_the_others_other() {
+        assert_eq!(ChaCha20Poly1305.other(), Aes256Gcm);
+        assert_eq!(Aes256Gcm.other(), ChaCha20Poly1305);
+    }
+}
