@@ -1,1 +1,29 @@
 //! Thin typed system calls: tun, UDP trains, epoll, namespaces.
+//!
+//! The only crate of meshtun that holds `unsafe` code and talks to `libc`. It decides nothing: each function is one or a
+//! few system calls with types around them. Linux only.
+//!
+//! | module | what it wraps |
+//! |---|---|
+//! | [`tun`] | attach to a persistent tun device, offloads, carrier |
+//! | [`udp`] | a UDP socket that sends and receives trains (`UDP_SEGMENT`, `UDP_GRO`) |
+//! | [`epoll`], [`event`], [`thread`] | what a worker's loop stands on |
+//! | [`device`] | interface index, flags, up and down |
+//! | [`netns`] | network and user namespaces: made, entered, pinned |
+//! | [`capture`] | packet sockets with classic BPF filters |
+//! | [`lock`], [`capability`], [`process`] | one daemon at a time, what we may do, children |
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+pub mod capability;
+pub mod capture;
+pub mod device;
+pub mod epoll;
+pub mod event;
+mod ioctl;
+pub mod lock;
+pub mod netns;
+mod option;
+pub mod process;
+pub mod thread;
+pub mod tun;
+pub mod udp;

@@ -1,0 +1,70 @@
+//! Children and process ids.
+
+use std::{io, os::unix::process::CommandExt, process::Command};
+
+use rustix::process::{Pid, geteuid, getppid, kill_process, set_parent_process_death_signal, test_kill_process};
+
+/// A signal to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: stop cleanly.
+    Terminate,
+    /// SIGINT: what Ctrl-C sends.
+    Interrupt,
+    /// SIGKILL: end at once.
+    Kill,
+}
+
+/// Makes the child that `command` starts get SIGKILL when the **thread** that started it ends, however it ends.
+///
+/// So start it from a thread that lives as long as the child shall. Register this after everything that changes user or
+/// capabilities, which clears it. A program that is set-user-ID clears it too.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    // SAFETY: runs between fork and exec: two system calls, no allocation, no lock.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            // The parent may have ended before the signal was asked for.
+            let orphaned = getppid().is_none_or(|pid| pid.as_raw_nonzero().get().unsigned_abs() != parent);
+            if orphaned { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
+        })
+    };
+}
+
+/// Sends `signal` to the process `pid`, and to no group.
+///
+/// # Errors
+/// `ESRCH` if there is no such process, `EPERM` if it is another user's, `InvalidInput` for pid 0.
+pub fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+    let signal = match signal {
+        Signal::Terminate => rustix::process::Signal::TERM,
+        Signal::Interrupt => rustix::process::Signal::INT,
+        Signal::Kill => rustix::process::Signal::KILL,
+    };
+    Ok(kill_process(checked(pid)?, signal)?)
+}
+
+/// Whether there is a process `pid`; one that ended but was not waited for counts.
+pub fn exists(pid: u32) -> bool {
+    checked(pid).is_ok_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// The user id that decides what this process may do.
+pub fn effective_uid() -> u32 {
+    geteuid().as_raw()
+}
+
+fn checked(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_zero_which_would_mean_the_whole_group_is_refused() {
+        assert_eq!(signal(0, Signal::Terminate).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

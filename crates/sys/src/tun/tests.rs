@@ -1,0 +1,1 @@
+//! Against the real kernel, in namespaces made here.

@@ -1,0 +1,183 @@
+//! A UDP socket that sends and receives trains: many datagrams of equal size in one system call.
+//!
+//! Follows Documentation/networking/ip-sysctl.rst, net/ipv4/udp.c and net/ipv4/udp_offload.c. Sending and receiving
+//! allocate nothing.
+//!
+//! **Pending errors.** The socket is not connected and `IP_RECVERR` is off, so an ICMP error that comes back for a datagram
+//! (`ECONNREFUSED`, `EHOSTUNREACH`) is not reported by a later call. What [`is_unreachable`] tells is what the kernel
+//! knew at once: no route, no neighbour, device down, refused by a local rule.
+
+mod bind;
+mod endpoint;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use socket2::Socket;
+
+pub use bind::{BindError, UdpOptions};
+pub use endpoint::Endpoint;
+
+/// The most datagrams in one train (`UDP_MAX_SEGMENTS` before Linux 6.9, which has 128).
+pub const MAX_SEGMENTS: usize = 64;
+
+/// The most bytes in one train over IPv4; IPv6 would take 20 more.
+pub const MAX_TRAIN: usize = 65507;
+
+/// A bound, non-blocking UDP socket, IPv4, IPv6 or both.
+#[derive(Debug)]
+pub struct Udp {
+    socket: Socket,
+    local: SocketAddr,
+    gso: AtomicBool,
+    gro: bool,
+}
+
+/// Which offloads the socket has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpOffloads {
+    /// Trains are sent with one call (`UDP_SEGMENT`, Linux 4.18).
+    pub gso: bool,
+    /// Trains are received with one call (`UDP_GRO`, used from Linux 5.12).
+    pub gro: bool,
+}
+
+/// What one [`Udp::receive`] gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of the buffer that were filled.
+    pub len: usize,
+    /// The size of each datagram but the last, which may be shorter; `len` if there is one datagram only.
+    pub segment: usize,
+    /// Who sent it.
+    pub from: Endpoint,
+    /// The train was longer than the buffer: the last datagram, at least, lost its end.
+    pub truncated: bool,
+}
+
+impl Udp {
+    /// Opens and binds a socket: non-blocking, closed on exec, never fragmenting, offloads probed.
+    ///
+    /// DF is set and the kernel's path MTU is not consulted (`IP_PMTUDISC_PROBE`), so only the device's MTU gives
+    /// [`is_message_too_long`]. `[::]` takes IPv4 too. The calling thread's network namespace is the socket's.
+    ///
+    /// # Errors
+    /// [`BindError`], which names what is at fault.
+    pub fn bind(options: &UdpOptions) -> Result<Udp, BindError> {
+        let socket = bind::open(options)?;
+        let local = bind::local_address(&socket, options)?;
+        let UdpOffloads { gso, gro } = bind::probe_offloads(&socket);
+        Ok(Udp { socket, local, gso: AtomicBool::new(gso), gro })
+    }
+
+    /// The offloads in use.
+    pub fn offloads(&self) -> UdpOffloads {
+        UdpOffloads { gso: self.gso.load(Ordering::Relaxed), gro: self.gro }
+    }
+
+    /// Gives up `UDP_SEGMENT` for good: trains go out by [`Self::send_each`] from here on.
+    pub fn disable_gso(&self) {
+        self.gso.store(false, Ordering::Relaxed);
+    }
+
+    /// The address that the socket is bound to, with the port that the kernel chose if none was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
+    ///
+    /// Without `UDP_SEGMENT` by several, see [`Self::send_each`]; then an error may come after some datagrams have gone,
+    /// and sending the train again repeats these (the peer's replay window drops them).
+    ///
+    /// # Errors
+    /// As the kernel says, for the whole train: [`is_would_block`], [`is_message_too_long`] (a datagram is over the
+    /// device's MTU), [`is_gso_unsupported`], [`is_unreachable`]. The socket is usable after each.
+    pub fn send_train(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
+        if bytes.len() <= segment {
+            return self.send_to(bytes, to);
+        }
+        if !self.gso.load(Ordering::Relaxed) {
+            return message::send_all(&self.socket, to, bytes, segment);
+        }
+        message::send_train(&self.socket, to, bytes, segment)
+    }
+
+    /// Sends a train datagram by datagram (`sendmmsg`) and tells how many bytes went out: whole datagrams, fewer than
+    /// all if the socket's buffer is full or one of them failed. The error shows when the rest is sent.
+    ///
+    /// # Errors
+    /// As [`Self::send_train`], and only if nothing was sent.
+    pub fn send_each(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<usize> {
+        message::send_each(&self.socket, to, bytes, segment)
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// As [`Self::send_train`].
+    pub fn send_to(&self, datagram: &[u8], to: &Endpoint) -> io::Result<()> {
+        message::send(&self.socket, to, datagram)
+    }
+
+    /// Receives one datagram, or with `UDP_GRO` one train, of at most 65535 bytes.
+    ///
+    /// # Errors
+    /// [`is_would_block`] if nothing waits.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        message::receive(&self.socket, buffer)
+    }
+
+    /// Datagrams that the kernel dropped because this socket's receive buffer was full, since the bind.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` before Linux 4.12.
+    pub fn drops(&self) -> io::Result<u64> {
+        bind::drops(&self.socket)
+    }
+
+    /// The receive and send buffers that the kernel granted, in bytes: what was asked for, doubled for its own overhead,
+    /// or less without `CAP_NET_ADMIN`.
+    ///
+    /// # Errors
+    /// The kernel's; none is expected.
+    pub fn buffers(&self) -> io::Result<(usize, usize)> {
+        Ok((self.socket.recv_buffer_size()?, self.socket.send_buffer_size()?))
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Nothing waits to be read, or no room to send: wait for the descriptor.
+pub fn is_would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// A datagram is longer than the outgoing device's MTU (`EMSGSIZE`).
+pub fn is_message_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// The kernel cannot send a train on this route: `EIO` without checksum offload or through IPsec, `EINVAL` on others.
+///
+/// Kernels before 6.9 also say `EINVAL` for a datagram over the MTU, so send the train again by [`Udp::send_each`],
+/// which then tells by [`is_message_too_long`].
+pub fn is_gso_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
+}
+
+/// The kernel knows no way to the destination now: no route, no neighbour, device down, or forbidden by a rule.
+pub fn is_unreachable(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EPERM))
+}
