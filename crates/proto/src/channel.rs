@@ -17,15 +17,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use zeroize::Zeroizing;
 
 use crate::control::Reason;
+use crate::noise::Peering;
 use crate::tai64n::Tai64n;
 use crate::{LocalIdentity, Suite};
 
+mod handshake;
+mod hello;
 mod output;
+mod sessions;
+pub mod timers;
 
+pub use handshake::HandshakeError;
+pub use hello::HELLO_VERSION;
 pub use output::{Destination, DownReason, Output, SessionInfo, State, Traffic, Unmatched};
+
+use handshake::Handshakes;
+use sessions::{Session, Sessions};
+use timers::Timers;
 
 /// What a channel must know from the start.
 pub struct ChannelConfig {
@@ -61,15 +74,6 @@ pub enum Peer {
     WireGuard,
 }
 
-/// Why a handshake datagram was dropped. Nothing changed in the channel but
-/// [`Channel::last_error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HandshakeError {
-    /// Not of a known type and length, or a transport message.
-    #[error("not a handshake message")]
-    Malformed,
-}
-
 /// The control side of one channel, without I/O, clock or threads.
 ///
 /// Calling order:
@@ -84,27 +88,64 @@ pub enum HandshakeError {
 /// `now` must never go back. Only [`Channel::handle_timeout`] makes initiations, so only it asks
 /// for a TAI64N stamp.
 pub struct Channel {
+    peer: Peer,
+    suite: Suite,
+    initiates: bool,
+    started: bool,
+    closed: bool,
+    rng: StdRng,
+    handshakes: Handshakes,
+    sessions: Sessions,
+    timers: Timers,
+    /// Exchanges of hellos that failed in a row without a word.
+    silent_greetings: u32,
+    last_error: Option<HandshakeError>,
+    unmatched: Option<Unmatched>,
     outputs: VecDeque<Output>,
 }
 
 impl Channel {
-    /// Makes a channel that does nothing until [`Channel::start`], apart from answering.
+    /// Makes a channel that does nothing of its own accord until [`Channel::start`]; it answers.
     ///
-    /// All randomness (indices, ephemeral keys, cookies, jitter) comes from a CSPRNG that is seeded with
-    /// `seed`: 32 bytes from the operating system, never used twice.
+    /// All randomness (indices, ephemeral keys, cookies, jitter) comes from a CSPRNG that is
+    /// seeded with `seed`: 32 bytes from the operating system, never used twice.
     pub fn new(config: ChannelConfig, now: Instant, seed: [u8; 32]) -> Channel {
-        let _ = (config, now, seed);
-        Channel { outputs: VecDeque::new() }
+        let ChannelConfig { suite, identity, peer_key, preshared_key, peer, initiates } = config;
+        let public_key = identity.public_key();
+        let our_initiations_win = match &peer {
+            Peer::Meshtun { local_number, peer_number, .. } => local_number < peer_number,
+            Peer::WireGuard => true,
+        };
+        let peering = Peering::new(suite, identity, peer_key, preshared_key);
+        Channel {
+            peer,
+            suite,
+            initiates,
+            started: false,
+            closed: false,
+            rng: StdRng::from_seed(seed),
+            handshakes: Handshakes::new(peering, &public_key, &peer_key),
+            sessions: Sessions::new(our_initiations_win),
+            timers: Timers::new(now),
+            silent_greetings: 0,
+            last_error: None,
+            unmatched: None,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Schedules the first initiation, within 100 ms.
     pub fn start(&mut self, now: Instant) {
-        let _ = now;
+        self.started = !self.closed;
+        self.schedule_start(now);
     }
 
     /// Says whether there is an endpoint to initiate to: it was learned, or lost.
     pub fn set_initiates(&mut self, initiates: bool, now: Instant) {
-        let _ = (initiates, now);
+        if initiates && !self.initiates {
+            self.schedule_start(now);
+        }
+        self.initiates = initiates;
     }
 
     /// Takes a datagram of type 1, 2 or 3 (initiation, response, cookie reply).
@@ -120,36 +161,47 @@ impl Channel {
         datagram: &[u8],
         under_load: bool,
     ) -> Result<(), HandshakeError> {
-        let _ = (now, from, datagram, under_load);
-        Err(HandshakeError::Malformed)
+        if self.closed {
+            return Err(HandshakeError::Closed);
+        }
+        self.take_handshake(now, from, datagram, under_load)
     }
 
     /// The receiving half opened its first message under `session`.
     pub fn handle_confirmed(&mut self, now: Instant, session: u32) {
-        let _ = (now, session);
+        self.confirm(now, session);
     }
 
     /// The receiving half opened a control frame under `session`. Padding may follow the frame.
-    /// Probes and what is malformed or unknown are ignored.
+    /// Probes, and what is malformed or unknown, are ignored.
     pub fn handle_frame(&mut self, now: Instant, session: u32, frame: &[u8]) {
-        let _ = (now, session, frame);
+        self.confirm(now, session);
+        if self.peer != Peer::WireGuard {
+            self.take_frame(now, session, frame);
+        }
     }
 
-    /// Takes the counters of both halves; about four times a second while anything flows.
+    /// Takes the counters of both halves: about four times a second while anything flows.
     pub fn handle_traffic(&mut self, now: Instant, traffic: Traffic) {
-        let _ = (now, traffic);
+        self.observe(now, traffic);
     }
 
     /// Does what is due. `stamp` is called at most once, and only when an initiation is made: it
-    /// must give a TAI64N stamp greater than every one this gateway ever sent to this peer, as
-    /// `|| stamps.next(SystemTime::now())` of [`Stamps`](crate::tai64n::Stamps) does.
+    /// must give a TAI64N stamp greater than every one that this gateway ever sent to this peer,
+    /// as `|| stamps.next(SystemTime::now())` of [`Stamps`](crate::tai64n::Stamps) does.
     pub fn handle_timeout(&mut self, now: Instant, stamp: impl FnOnce() -> Tai64n) {
-        let _ = (now, stamp);
+        self.retire_expired(now);
+        self.go_down_if_silent(now);
+        self.go_on_greeting(now);
+        self.keep_alive(now);
+        if self.initiate_at().is_some_and(|at| at <= now) {
+            self.initiate(now, stamp());
+        }
     }
 
     /// When [`Channel::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.next_due()
     }
 
     /// The next order to carry out.
@@ -157,29 +209,74 @@ impl Channel {
         self.outputs.pop_front()
     }
 
-    /// Says goodbye under the newest session (to a meshtun peer) and retires all sessions.
-    /// `hold` asks the peer to hold on for so long.
+    /// Says goodbye to a meshtun peer, asking it to hold on for `hold`, and retires all sessions.
     pub fn close(&mut self, now: Instant, reason: Reason, hold: Duration) {
-        let _ = (now, reason, hold);
+        self.retire_expired(now);
+        self.say_goodbye(reason, hold);
+        self.leave(DownReason::Closed);
+        self.started = false;
+        self.closed = true;
     }
 
     /// What the channel is doing.
     pub fn state(&self) -> State {
-        State::Down
+        if self.sessions.used().is_some() {
+            State::Up
+        } else if self.sessions.is_greeting() {
+            State::Greeting
+        } else if self.started && self.initiates {
+            State::Handshaking
+        } else {
+            State::Down
+        }
     }
 
     /// The session that inner packets go out under.
     pub fn established(&self) -> Option<SessionInfo> {
-        None
+        let Session { index, since, initiated_by_us, .. } = *self.sessions.used()?;
+        Some(SessionInfo { index, since, initiated_by_us })
     }
 
-    /// Why the last handshake datagram was dropped, until a handshake succeeds.
+    /// What was wrong with the last of the peer's handshake messages that failed, until one of
+    /// ours is answered.
     pub fn last_error(&self) -> Option<HandshakeError> {
-        None
+        self.last_error
     }
 
     /// Why the last session was no match, until one is.
     pub fn unmatched(&self) -> Option<&Unmatched> {
-        None
+        self.unmatched.as_ref()
+    }
+
+    /// Forgets a session. One in use goes only when it expires.
+    fn retire(&mut self, index: u32) {
+        let was_used = self.sessions.used().is_some_and(|session| session.index == index);
+        self.sessions.remove(index);
+        if was_used {
+            self.down(DownReason::Expired);
+        }
+        self.outputs.push_back(Output::Retire(index));
+    }
+
+    /// Forgets all sessions and all handshakes that are under way.
+    fn leave(&mut self, reason: DownReason) {
+        if self.sessions.used().is_some() {
+            self.sessions.stop_using();
+            self.down(reason);
+        }
+        self.handshakes.forget_outstanding();
+        while let Some(index) = self.sessions.find(|_| true) {
+            self.retire(index);
+        }
+    }
+
+    fn down(&mut self, reason: DownReason) {
+        self.timers.down();
+        self.outputs.push_back(Output::Down(reason));
+    }
+
+    /// A random duration up to `most`.
+    fn up_to(&mut self, most: Duration) -> Duration {
+        most.mul_f64(self.rng.random())
     }
 }

@@ -10,6 +10,7 @@ use crate::session::{ReceiveKey, SendKey};
 /// One order to the owner of a channel. Orders are to be carried out in the order in which
 /// [`poll_output`](super::Channel::poll_output) hands them out: a key comes before the frame that
 /// is sealed with it, and a frame before the [`Output::Use`] that lets inner packets follow it.
+#[expect(clippy::large_enum_variant, reason = "a receive key, which is large, is handed out once in two minutes")]
 pub enum Output {
     /// Send this handshake or cookie datagram, in the clear as it stands.
     Transmit {

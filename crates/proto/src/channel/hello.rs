@@ -1,0 +1,254 @@
+//! The exchange of hellos that a session must pass before it carries packets.
+//!
+//! ```text
+//! initiator                                          responder
+//!   <- response (keys)
+//!      ── hello ─────────────────────────────────────> matches: Admit
+//!      <──────────────────────────────── hello, ack ──
+//!   matches: Admit, Use
+//!      ── hello, ack ────────────────────────────────> Use
+//! ```
+//! Each end uses the session once it knows that the other admits what it sends, so a change of
+//! sessions loses no packet, whichever of the three is lost: an end that was not acknowledged
+//! repeats its hello, at most three in all, and what comes is answered. Until then the session
+//! before carries on.
+
+use std::time::{Duration, Instant};
+
+use super::output::{Output, Unmatched};
+use super::sessions::Session;
+use super::timers::MAX_HOLD;
+use super::{Channel, DownReason, Peer};
+use crate::control::{Frame, Reason};
+
+/// The version of the hello, and with it of all control frames.
+pub const HELLO_VERSION: u8 = 1;
+
+/// How many hellos a session is worth, answers apart.
+const MAX_HELLOS: u8 = 3;
+const HELLO_EVERY: Duration = Duration::from_secs(1);
+
+/// An exchange of hellos that goes on.
+pub(super) struct Greeting {
+    /// Hellos that are still to be sent.
+    left: u8,
+    /// When the next one goes out or, with none left, the exchange has failed.
+    next: Instant,
+}
+
+/// A peer's hello.
+struct Hello {
+    version: u8,
+    ack: bool,
+    link: String,
+    channel: u16,
+    generation: u32,
+}
+
+impl Greeting {
+    /// When something is to be done about it.
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// We initiated, and the first hello goes out at once.
+    pub(super) fn spoken(now: Instant) -> Self {
+        Greeting { left: MAX_HELLOS - 1, next: now + HELLO_EVERY }
+    }
+
+    /// We answered, and wait for the peer's hello as long as it may repeat it.
+    fn awaited(now: Instant) -> Self {
+        Greeting { left: 0, next: now + HELLO_EVERY * u32::from(MAX_HELLOS) }
+    }
+}
+
+impl Channel {
+    /// The peer holds the keys of a session that we answered.
+    pub(super) fn confirm(&mut self, now: Instant, index: u32) {
+        let is_meshtun = matches!(self.peer, Peer::Meshtun { .. });
+        let Some(session) = self.sessions.get_mut(index).filter(|session| !session.confirmed) else { return };
+        session.confirmed = true;
+        session.greeting = is_meshtun.then(|| Greeting::awaited(now));
+        while let Some(older) = self.sessions.unconfirmed_before(index) {
+            self.retire(older);
+        }
+        if !is_meshtun {
+            self.complete_plain(now, index);
+        }
+    }
+
+    /// Towards plain WireGuard the newest session that was completed is the one to use.
+    pub(super) fn complete_plain(&mut self, now: Instant, index: u32) {
+        let generation = self.sessions.next_generation();
+        self.sessions.agree_generation(generation);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        session.generation = generation;
+        session.acknowledged = true;
+        self.outputs.push_back(Output::Endpoint(session.from));
+        self.put_to_use(now, index);
+    }
+
+    pub(super) fn take_frame(&mut self, now: Instant, index: u32, frame: &[u8]) {
+        match Frame::decode(frame) {
+            Ok(Frame::Hello { version, ack, link, channel, generation, .. }) => {
+                self.take_hello(now, index, Hello { version, ack, link, channel, generation });
+            }
+            Ok(Frame::Goodbye { reason, hold_ms }) => {
+                self.take_goodbye(now, index, reason, Duration::from_millis(hold_ms.into()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Repeats hellos that were not acknowledged, and gives up on those exchanges that failed.
+    pub(super) fn go_on_greeting(&mut self, now: Instant) {
+        let is_due = |session: &Session| session.greeting.as_ref().is_some_and(|greeting| greeting.next <= now);
+        while let Some(index) = self.sessions.find(is_due) {
+            self.greet_again(now, index);
+        }
+    }
+
+    fn greet_again(&mut self, now: Instant, index: u32) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        match &mut session.greeting {
+            Some(greeting) if greeting.left > 0 => {
+                greeting.left -= 1;
+                greeting.next = now + HELLO_EVERY;
+                let ack = session.admitted;
+                self.say_hello(index, ack);
+            }
+            _ if session.admitted => self.leave_unheard(now, index),
+            _ => self.give_up(now, index, Unmatched::NoHello),
+        }
+    }
+
+    fn take_hello(&mut self, now: Instant, index: u32, hello: Hello) {
+        let Some(session) = self.sessions.get(index).filter(|session| session.confirmed) else { return };
+        let Err(why) = self.judge(&hello) else { return self.take_matching_hello(now, index, &hello) };
+        // So that it can name both ends as well; it is not answered.
+        if !session.initiated_by_us {
+            self.say_hello(index, false);
+        }
+        self.give_up(now, index, why);
+    }
+
+    fn judge(&self, hello: &Hello) -> Result<(), Unmatched> {
+        let Peer::Meshtun { link, channel, .. } = &self.peer else { return Err(Unmatched::NoHello) };
+        if hello.version != HELLO_VERSION {
+            return Err(Unmatched::Version { ours: HELLO_VERSION, theirs: hello.version });
+        }
+        if hello.link != *link || hello.channel != *channel {
+            return Err(Unmatched::Name {
+                our_link: link.clone(),
+                our_channel: *channel,
+                their_link: hello.link.clone(),
+                their_channel: hello.channel,
+            });
+        }
+        Ok(())
+    }
+
+    fn take_matching_hello(&mut self, now: Instant, index: u32, hello: &Hello) {
+        self.admit(now, index, hello.generation);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if !hello.ack || session.initiated_by_us {
+            self.say_hello(index, true);
+        }
+        if hello.ack {
+            self.acknowledge(now, index);
+        }
+    }
+
+    /// The peer is who it should be.
+    fn admit(&mut self, now: Instant, index: u32, generation: u32) {
+        let Some(session) = self.sessions.get_mut(index).filter(|session| !session.admitted) else { return };
+        session.admitted = true;
+        session.generation = session.generation.max(generation);
+        // The answer, which is one of our hellos, goes out right away.
+        session.greeting = Some(Greeting { left: MAX_HELLOS - 1, next: now + HELLO_EVERY });
+        let (from, generation) = (session.from, session.generation);
+        self.sessions.agree_generation(generation);
+        self.outputs.extend([Output::Endpoint(from), Output::Admit(index)]);
+    }
+
+    /// The peer admits what we send.
+    fn acknowledge(&mut self, now: Instant, index: u32) {
+        let Some(session) = self.sessions.get_mut(index).filter(|session| !session.acknowledged) else { return };
+        session.acknowledged = true;
+        session.greeting = None;
+        self.unmatched = None;
+        self.silent_greetings = 0;
+        self.put_to_use(now, index);
+    }
+
+    /// Uses a session that is proven both ways, if it is the best.
+    fn put_to_use(&mut self, now: Instant, index: u32) {
+        let was_down = self.sessions.used().is_none();
+        let begun = self.sessions.get(index).map_or(now, |session| session.begun);
+        if !self.sessions.promote(index) {
+            return;
+        }
+        self.timers.used();
+        self.outputs.push_back(Output::Use(index));
+        if was_down {
+            self.outputs.push_back(Output::Up { handshake: now.saturating_duration_since(begun) });
+        }
+    }
+
+    /// The peer is heard but does not hear us. It may yet use the session to send, so that stays.
+    fn leave_unheard(&mut self, now: Instant, index: u32) {
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.greeting = None;
+        }
+        self.report_unmatched(now, Unmatched::Unheard);
+    }
+
+    fn give_up(&mut self, now: Instant, index: u32, why: Unmatched) {
+        self.retire(index);
+        self.report_unmatched(now, why);
+    }
+
+    /// A peer that never says hello, or not ours, is tried again at the slow rate. A single silence
+    /// may be loss, though, and is made good at once.
+    fn report_unmatched(&mut self, now: Instant, why: Unmatched) {
+        let is_silence = matches!(why, Unmatched::NoHello | Unmatched::Unheard);
+        self.silent_greetings = if is_silence { self.silent_greetings.saturating_add(1) } else { 0 };
+        self.timers.slow = !is_silence || self.silent_greetings > 1;
+        self.timers.not_before = now + self.until_retry();
+        self.unmatched = Some(why.clone());
+        self.outputs.push_back(Output::Unmatched { why });
+    }
+
+    pub(super) fn say_hello(&mut self, session: u32, ack: bool) {
+        let Peer::Meshtun { link, channel, .. } = &self.peer else { return };
+        let generation = self.sessions.get(session).map_or(0, |session| session.generation);
+        let (link, channel) = (link.clone(), *channel);
+        let hello = Frame::Hello { version: HELLO_VERSION, ack, features: 0, link, channel, generation };
+        self.outputs.push_back(Output::Seal { session, plaintext: hello.encode() });
+    }
+
+    /// A goodbye counts only under the newest session that the peer was admitted under: an older
+    /// one may have been held back on its way.
+    fn take_goodbye(&mut self, now: Instant, index: u32, reason: Reason, hold: Duration) {
+        if self.sessions.newest_admitted().is_none_or(|newest| newest.index != index) {
+            return;
+        }
+        self.leave(DownReason::Goodbye { reason, hold });
+        self.timers.slow = reason == Reason::Down;
+        self.timers.not_before = now + self.until_retry().max(hold.min(MAX_HOLD));
+    }
+
+    /// Says goodbye under every session that the peer may hold for the newest.
+    pub(super) fn say_goodbye(&mut self, reason: Reason, hold: Duration) {
+        if self.peer == Peer::WireGuard {
+            return;
+        }
+        let hold_ms = hold.as_millis().try_into().unwrap_or(u32::MAX);
+        let plaintext = Frame::Goodbye { reason, hold_ms }.encode();
+        let used = self.sessions.used().map(|session| session.index);
+        let newest = self.sessions.newest_admitted().map(|session| session.index);
+        let newest = newest.filter(|newest| used != Some(*newest));
+        let seal = |session| Output::Seal { session, plaintext: plaintext.clone() };
+        self.outputs.extend([newest, used].into_iter().flatten().map(seal));
+    }
+}

@@ -1,0 +1,183 @@
+//! The sessions of a channel that are alive at once, and which of them is used.
+//!
+//! At most four: the one in use, the one before it (for what is still under way), one that we
+//! answered and one that we initiated and that are not proven yet. Sessions have a total order,
+//! [`Rank`], made only of what both ends know alike; each end uses the highest that is proven in
+//! both directions. So the ends agree, whichever handshakes crossed and whatever was lost.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::session::{REJECT_AFTER, ReceiveKeys};
+
+use super::hello::Greeting;
+
+/// One session, as the control side knows it; its keys are with the halves.
+pub(super) struct Session {
+    /// Our receiver index.
+    pub(super) index: u32,
+    /// When its keys were derived.
+    pub(super) since: Instant,
+    /// When its initiation left us or reached us.
+    pub(super) begun: Instant,
+    /// When it is renewed at the latest, by whichever end we are.
+    pub(super) renew_at: Instant,
+    /// Whether we sent the initiation.
+    pub(super) initiated_by_us: bool,
+    /// Where the peer's part of the handshake came from.
+    pub(super) from: SocketAddr,
+    /// A message arrived under it, so the peer holds the keys too. True from the start if we
+    /// initiated: the response proved it.
+    pub(super) confirmed: bool,
+    /// The peer is the other end of this channel, so what it sends may pass.
+    pub(super) admitted: bool,
+    /// The peer admits what we send.
+    pub(super) acknowledged: bool,
+    /// The exchange of hellos, while it goes on.
+    pub(super) greeting: Option<Greeting>,
+    /// Ours as it stands in our hello; the greater of both ends' once the peer's came.
+    pub(super) generation: u32,
+}
+
+impl Session {
+    /// When something is to be done about it.
+    pub(super) fn next_due(&self) -> Instant {
+        let expires = self.since + REJECT_AFTER;
+        self.greeting.as_ref().map_or(expires, |greeting| greeting.next().min(expires))
+    }
+}
+
+/// Which session is better: the later generation; within one (the handshakes crossed) the one
+/// that the lower gateway number initiated; of two from the same end, the later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    generation: u32,
+    preferred_initiator: bool,
+    since: Instant,
+}
+
+/// The live sessions.
+pub(super) struct Sessions {
+    /// Oldest first.
+    list: Vec<Session>,
+    used: Option<u32>,
+    /// Whether our initiations win over the peer's that cross them.
+    our_initiations_win: bool,
+    highest_generation: u32,
+}
+
+impl Sessions {
+    /// No sessions.
+    pub(super) fn new(our_initiations_win: bool) -> Self {
+        Sessions {
+            list: Vec::with_capacity(ReceiveKeys::CAPACITY),
+            used: None,
+            our_initiations_win,
+            highest_generation: 0,
+        }
+    }
+
+    /// The generation of a session whose handshake begins now.
+    pub(super) fn next_generation(&self) -> u32 {
+        self.highest_generation.saturating_add(1)
+    }
+
+    /// Notes the generation of a session that both ends agreed upon.
+    pub(super) fn agree_generation(&mut self, generation: u32) {
+        self.highest_generation = self.highest_generation.max(generation);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.list.iter()
+    }
+
+    /// The index of the oldest session that fits.
+    pub(super) fn find(&self, fits: impl Fn(&Session) -> bool) -> Option<u32> {
+        self.list.iter().find(|session| fits(session)).map(|session| session.index)
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Session> {
+        self.list.iter().find(|session| session.index == index)
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Session> {
+        self.list.iter_mut().find(|session| session.index == index)
+    }
+
+    /// The session in use.
+    pub(super) fn used(&self) -> Option<&Session> {
+        self.get(self.used?)
+    }
+
+    /// Whether hellos are being exchanged.
+    pub(super) fn is_greeting(&self) -> bool {
+        self.list.iter().any(|session| session.greeting.is_some())
+    }
+
+    /// The index of a session that must go before another one is inserted; ask until none must.
+    ///
+    /// `answered` tells that it is one that we answered. As long as a session is in use there is
+    /// one unconfirmed answer (WireGuard's "next"); before that there are up to three, for a peer
+    /// that sends the next initiation sooner than a long path lets the first answer through.
+    pub(super) fn in_the_way(&self, answered: bool) -> Option<u32> {
+        let unconfirmed = || self.list.iter().filter(|session| !session.confirmed);
+        let most = if self.used.is_some() { 1 } else { ReceiveKeys::CAPACITY - 1 };
+        if answered && unconfirmed().count() >= most {
+            return self.find(|session| !session.confirmed);
+        }
+        if self.list.len() < ReceiveKeys::CAPACITY {
+            return None;
+        }
+        self.find(|session| self.used != Some(session.index))
+    }
+
+    /// Adds a session; [`Sessions::in_the_way`] has returned `None`.
+    pub(super) fn insert(&mut self, session: Session) {
+        debug_assert!(self.list.len() < ReceiveKeys::CAPACITY);
+        self.list.push(session);
+    }
+
+    /// Removes a session; one in use is no longer used.
+    pub(super) fn remove(&mut self, index: u32) {
+        self.list.retain(|session| session.index != index);
+        self.used = self.used.filter(|used| *used != index);
+    }
+
+    /// The first answer before `index` that nobody ever confirmed: the peer chose a later one.
+    pub(super) fn unconfirmed_before(&self, index: u32) -> Option<u32> {
+        let before = self.list.iter().take_while(|session| session.index != index);
+        before.filter(|session| !session.confirmed).map(|session| session.index).next()
+    }
+
+    /// Uses a session that is proven both ways, unless the one in use ranks above it.
+    /// Returns whether it is used from now on.
+    pub(super) fn promote(&mut self, index: u32) -> bool {
+        let rank = self.get(index).map(|session| self.rank(session));
+        let better = rank > self.used().map(|session| self.rank(session));
+        if better {
+            self.used = Some(index);
+        }
+        better
+    }
+
+    /// Uses no session; the one that was in use goes on receiving.
+    pub(super) fn stop_using(&mut self) {
+        self.used = None;
+    }
+
+    /// The highest of the sessions that the peer was admitted under.
+    pub(super) fn newest_admitted(&self) -> Option<&Session> {
+        self.list
+            .iter()
+            .filter(|session| session.admitted && session.confirmed)
+            .max_by_key(|session| self.rank(session))
+    }
+
+    fn rank(&self, session: &Session) -> Rank {
+        Rank {
+            generation: session.generation,
+            preferred_initiator: session.initiated_by_us == self.our_initiations_win,
+            since: session.since,
+        }
+    }
+}
