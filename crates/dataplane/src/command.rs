@@ -8,7 +8,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use meshtun_proto::{ReceiveKey, SendKey};
+use meshtun_proto::session::{ReceiveKey, SendKey};
 use meshtun_sys::event::EventFd;
 
 use crate::Filter;

@@ -44,10 +44,10 @@ impl Filter {
             return Verdict::Pass;
         }
         let (source, destination) = match *addresses {
-            Addresses::V4 { source, destination } => {
+            Addresses::V4(source, destination) => {
                 (self.sources.has_v4(source.into()), self.destinations.has_v4(destination.into()))
             }
-            Addresses::V6 { source, destination } => {
+            Addresses::V6(source, destination) => {
                 (self.sources.has_v6(source.into()), self.destinations.has_v6(destination.into()))
             }
         };
@@ -63,8 +63,8 @@ impl Filter {
 /// Whether a router may have this source address: neither unspecified, loopback nor multicast.
 fn routable(addresses: &Addresses) -> bool {
     let source: IpAddr = match *addresses {
-        Addresses::V4 { source, .. } => source.into(),
-        Addresses::V6 { source, .. } => source.into(),
+        Addresses::V4(source, _) => source.into(),
+        Addresses::V6(source, _) => source.into(),
     };
     !(source.is_unspecified() || source.is_loopback() || source.is_multicast())
 }
@@ -123,8 +123,8 @@ mod tests {
 
     fn addresses(source: &str, destination: &str) -> Addresses {
         match (source.parse().unwrap(), destination.parse().unwrap()) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4 { source, destination },
-            (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6 { source, destination },
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Addresses::V4(source, destination),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6(source, destination),
             _ => unreachable!("one family"),
         }
     }

@@ -12,10 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshtun_offload::packet;
+use meshtun_offload::{
+    coalesce::{Item, MAX_SEGMENTS},
+    packet,
+    virtio::VirtioNetHdr,
+};
 use meshtun_proto::{
-    OpenError, ReceiveKey, ReceiveKeys, is_control,
+    control::is_control,
     message::{self, Kind, TAG_LEN, TRANSPORT_HEADER_LEN},
+    session::{OpenError, ReceiveKey, ReceiveKeys},
 };
 use meshtun_sys::{
     epoll::{Epoll, Interest},
@@ -125,7 +130,8 @@ impl ReceivingHalf {
     pub(crate) fn obey(&mut self, command: Command) {
         match command {
             Command::InstallReceive(key) => self.install(key),
-            Command::Admit(session) => self.admitted.add(session),
+            Command::Admit(session) if self.keys.get_mut(session).is_some() => self.admitted.add(session),
+            Command::Admit(_) => {}
             Command::Retire(session) => {
                 self.keys.retire(session);
                 self.confirmed.remove(session);
@@ -149,14 +155,24 @@ impl ReceivingHalf {
         let session = key.local_index();
         self.confirmed.remove(session);
         self.admitted.remove(session);
-        if let Some(evicted) = self.keys.insert(key) {
-            self.confirmed.remove(evicted.local_index());
-            self.admitted.remove(evicted.local_index());
-        }
+        self.keys.insert(key);
+        let keys = &mut self.keys;
+        self.confirmed.retain(|session| keys.get_mut(session).is_some());
+        self.admitted.retain(|session| keys.get_mut(session).is_some());
     }
 
     /// The datagrams of one train, `segment` bytes each but the last.
-    fn open_train(&mut self, scratch: &mut Scratch, train: Range<usize>, segment: usize, from: &Endpoint, now: Instant) {
+    fn open_train(
+        &mut self,
+        scratch: &mut Scratch,
+        train: Range<usize>,
+        segment: usize,
+        from: &Endpoint,
+        now: Instant,
+    ) {
+        if train.is_empty() {
+            return self.drop_one(DropReason::Malformed);
+        }
         let mut start = train.start;
         while start < train.end {
             let end = (start + segment.max(1)).min(train.end);
@@ -172,7 +188,7 @@ impl ReceivingHalf {
             Some(_) => return self.hand_over(bytes, from),
             None => return self.drop_one(DropReason::Malformed),
         }
-        let session = message::receiver(bytes);
+        let Some(session) = message::transport_receiver(bytes) else { return self.drop_one(DropReason::Malformed) };
         let Some(key) = self.keys.get_mut(session) else { return self.unknown_session(from, now) };
         if now >= key.expires() {
             return self.drop_one(DropReason::Expired);
@@ -222,10 +238,10 @@ impl ReceivingHalf {
         match self.judge(bytes) {
             Ok(length) => {
                 let packet = plaintext.start..plaintext.start + length;
-                if !self.joins || !scratch.coalescer.has_room() {
-                    self.write_or_count(scratch);
+                scratch.coalescer.push(&scratch.received, packet);
+                if !self.joins || scratch.coalescer.is_full() {
+                    self.write_or_fail(scratch);
                 }
-                scratch.coalescer.push(&mut scratch.received, packet);
             }
             Err(reason) => self.drop_one(reason),
         }
@@ -247,7 +263,7 @@ impl ReceivingHalf {
         }
     }
 
-    fn write_or_count(&mut self, scratch: &mut Scratch) {
+    fn write_or_fail(&mut self, scratch: &mut Scratch) {
         if let Err(error) = self.write(scratch) {
             self.fail(error);
         }
@@ -260,27 +276,23 @@ impl ReceivingHalf {
     fn write(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         let mut gone = None;
         let mut refused = false;
-        for item in scratch.coalescer.items() {
-            let mut slices = [IoSlice::new(&[]); 1 + meshtun_offload::coalesce::MAX_RANGES];
-            slices[0] = IoSlice::new(item.header());
-            for (slice, range) in slices[1..].iter_mut().zip(item.ranges()) {
-                *slice = IoSlice::new(&scratch.received[range.clone()]);
-            }
+        while let Some(item) = scratch.coalescer.next_item(&mut scratch.received) {
+            let (packets, bytes) = content(&item);
             let receiving = &self.counters.receiving;
-            match self.tun.write(&slices[..=item.ranges().len()]) {
-                Ok(_) => {
+            match write_item(&self.tun, &item, &scratch.received) {
+                Ok(()) => {
                     receiving.super_packets.add(1);
-                    receiving.packets.add(item.packets());
-                    receiving.bytes.add(item.bytes());
+                    receiving.packets.add(packets);
+                    receiving.bytes.add(bytes);
                 }
-                Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, item.packets()),
-                Err(error) if tun::is_gone(&error) => {
-                    receiving.drops.add(DropReason::DeviceError, item.packets());
-                    gone = Some(error);
-                }
-                Err(_) => {
-                    receiving.drops.add(DropReason::DeviceError, item.packets());
-                    refused |= item.packets() > 1;
+                Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, packets),
+                Err(error) => {
+                    receiving.drops.add(DropReason::DeviceError, packets);
+                    if tun::is_gone(&error) {
+                        gone = Some(error);
+                    } else {
+                        refused |= packets > 1;
+                    }
                 }
             }
         }
@@ -319,6 +331,24 @@ impl ReceivingHalf {
     }
 }
 
+/// One `writev`: the virtio header, then the packet from where its parts lie.
+fn write_item(tun: &Tun, item: &Item<'_>, received: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(&[]); 1 + MAX_SEGMENTS];
+    slices[0] = IoSlice::new(&item.header);
+    for (slice, range) in slices[1..].iter_mut().zip(item.ranges) {
+        *slice = IoSlice::new(&received[range.clone()]);
+    }
+    tun.write(&slices[..=item.ranges.len()]).map(|_| ())
+}
+
+/// How many inner packets a super-packet holds, and their bytes: each had the headers that it now has once.
+fn content(item: &Item<'_>) -> (u64, u64) {
+    let packets = item.ranges.len() as u64;
+    let joined: u64 = item.ranges.iter().map(|range| range.len() as u64).sum();
+    let headers = u64::from(VirtioNetHdr::decode(&item.header).hdr_len);
+    (packets, joined + packets.saturating_sub(1) * headers)
+}
+
 fn reason_of(error: OpenError) -> DropReason {
     match error {
         OpenError::Malformed => DropReason::Malformed,
@@ -328,9 +358,9 @@ fn reason_of(error: OpenError) -> DropReason {
     }
 }
 
-/// A set of at most four sessions, one more than a channel's receive keys ever need.
+/// A set of sessions out of those whose receive keys are held, so never more than there are keys.
 #[derive(Debug, Default)]
-struct Sessions([Option<u32>; 4]);
+struct Sessions([Option<u32>; ReceiveKeys::CAPACITY]);
 
 impl Sessions {
     fn has(&self, session: u32) -> bool {
@@ -339,17 +369,20 @@ impl Sessions {
 
     fn add(&mut self, session: u32) {
         if !self.has(session) {
-            // Retired and evicted sessions are removed, so a slot is free; should none be, the first gives way.
-            let free = self.0.iter().position(Option::is_none).unwrap_or(0);
-            self.0[free] = Some(session);
+            // Sessions without a key were removed when the newest key came, so a slot is free.
+            if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
+                *free = Some(session);
+            }
         }
     }
 
     fn remove(&mut self, session: u32) {
+        self.retain(|kept| kept != session);
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
         for slot in &mut self.0 {
-            if *slot == Some(session) {
-                *slot = None;
-            }
+            *slot = slot.filter(|session| keep(*session));
         }
     }
 }

@@ -12,8 +12,15 @@ use std::{
     time::Instant,
 };
 
-use meshtun_offload::{split::Split, train::Train, virtio::VirtioNetHdr};
-use meshtun_proto::{SendKey, message::OVERHEAD, padding_len};
+use meshtun_offload::{
+    split::{Split, SplitError},
+    train::{Room, Train},
+    virtio::VirtioNetHdr,
+};
+use meshtun_proto::{
+    message::OVERHEAD,
+    session::{SendKey, padding_len},
+};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::Tun,
@@ -76,6 +83,14 @@ struct Stuck {
     load: Load,
 }
 
+impl Stuck {
+    fn keep(&mut self, train: &[u8], segment: usize, load: Load) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(train);
+        (self.segment, self.load) = (segment, load);
+    }
+}
+
 /// The inner packets in a train.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Load {
@@ -119,7 +134,7 @@ impl SendingHalf {
         let mut packer = Packer {
             key,
             mtu: self.mtu,
-            train: Train::new(&mut scratch.train),
+            train: Train::new(&mut scratch.train[..]),
             load: Load::default(),
             wire: &mut self.wire,
         };
@@ -246,7 +261,7 @@ fn live_key(keys: &mut [SendKey], session: u32, now: Instant) -> Option<&mut Sen
 struct Packer<'a> {
     key: &'a mut SendKey,
     mtu: usize,
-    train: Train<'a>,
+    train: Train<&'a mut [u8]>,
     load: Load,
     wire: &'a mut Wire,
 }
@@ -255,14 +270,15 @@ impl Packer<'_> {
     /// One read of the tun device: a virtio header and a packet or super-packet.
     fn pack(&mut self, read: &mut [u8]) {
         let sending = &self.wire.counters.sending;
-        let Some((header, packet)) = VirtioNetHdr::split(read) else {
+        let Some((header, packet)) = VirtioNetHdr::detach(read) else {
             return sending.drops.add(DropReason::BadSuperPacket, 1);
         };
         sending.super_packets.add(1);
         let mut segments = match Split::new(header, packet, self.mtu) {
             Ok(segments) => segments,
             Err(error) => {
-                let reason = if error.is_too_big() { DropReason::TooBig } else { DropReason::BadSuperPacket };
+                let too_big = matches!(error, SplitError::ExceedsMtu { .. });
+                let reason = if too_big { DropReason::TooBig } else { DropReason::BadSuperPacket };
                 return sending.drops.add(reason, 1);
             }
         };
@@ -281,20 +297,20 @@ impl Packer<'_> {
             // The rest of this super-packet: the device's queue holds what comes after it.
             return self.wire.counters.sending.drops.add(DropReason::SendError, 1);
         }
-        let sealed = self.key.seal(segment, padding, self.train.reserve(length));
-        if sealed.is_err() {
+        let sealed = self.train.reserve(length).map(|room| self.key.seal(segment, padding, room));
+        if !matches!(sealed, Some(Ok(_))) {
             return self.wire.counters.sending.drops.add(DropReason::NoSession, 1);
         }
         self.load.packets += 1;
         self.load.bytes += segment.len() as u64;
-        if self.train.commit(length) {
+        if self.train.commit(length) == Room::Full {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        if !self.train.bytes().is_empty() {
-            self.wire.send(self.train.bytes(), self.train.segment(), self.load);
+        if !self.train.is_empty() {
+            self.wire.send(self.train.bytes(), self.train.segment_len(), self.load);
             self.load = Load::default();
             self.train.reset();
         }
@@ -311,33 +327,44 @@ impl Wire {
         let Some(endpoint) = self.endpoint else {
             return self.counters.sending.drops.add(DropReason::NoEndpoint, load.packets);
         };
-        let mut sent = self.udp.send_train(&endpoint, train, segment);
-        if let Err(error) = &sent
-            && train.len() > segment
-            && self.udp.offloads().gso
-            && udp::is_gso_unsupported(error)
-        {
-            self.udp.disable_gso();
-            self.events.send(Event::OffloadLost { channel: self.channel, offload: "UDP_SEGMENT" });
-            sent = self.udp.send_train(&endpoint, train, segment);
-        }
+        let sent = match self.send_at_once(&endpoint, train, segment) {
+            Err(error) if train.len() > segment && udp::is_gso_unsupported(&error) => {
+                self.send_without_gso(&endpoint, train, segment)
+            }
+            sent => sent,
+        };
         self.account(sent, train, segment, load);
     }
 
-    fn account(&mut self, sent: io::Result<()>, train: &[u8], segment: usize, load: Load) {
+    /// Sends by one call where the socket can, and tells how many bytes went.
+    fn send_at_once(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
+        if self.udp.offloads().gso {
+            self.udp.send_train(to, train, segment).map(|()| train.len())
+        } else {
+            self.udp.send_each(to, train, segment)
+        }
+    }
+
+    /// The kernel refused the train. If it takes the datagrams one by one, it was the train that it refused, and it gets
+    /// no other; if not, the datagrams were at fault.
+    fn send_without_gso(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
+        let sent = self.udp.send_each(to, train, segment)?;
+        self.udp.disable_gso();
+        self.events.send(Event::OffloadLost { channel: self.channel, offload: "UDP_SEGMENT" });
+        Ok(sent)
+    }
+
+    fn account(&mut self, sent: io::Result<usize>, train: &[u8], segment: usize, load: Load) {
         let sending = &self.counters.sending;
         match sent {
-            Ok(()) => {
+            Ok(length) if length < train.len() => self.stuck.keep(&train[length..], segment, load),
+            Ok(_) => {
                 sending.packets.add(load.packets);
                 sending.bytes.add(load.bytes);
                 sending.messages.add(load.packets);
                 sending.trains.add(1);
             }
-            Err(error) if udp::is_would_block(&error) => {
-                self.stuck.bytes.extend_from_slice(train);
-                self.stuck.segment = segment;
-                self.stuck.load = load;
-            }
+            Err(error) if udp::is_would_block(&error) => self.stuck.keep(train, segment, load),
             Err(error) if udp::is_message_too_long(&error) => {
                 sending.drops.add(DropReason::TooBigForUnderlay, load.packets);
                 self.events.send(Event::TooBigForUnderlay { channel: self.channel, datagram: segment });

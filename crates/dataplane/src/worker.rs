@@ -58,14 +58,7 @@ impl Worker {
     pub(crate) fn new(orders: Receiver<Order>, wake: Arc<EventFd>) -> io::Result<Worker> {
         let epoll = Epoll::new()?;
         epoll.add(&*wake, token(None, Source::Wake), Interest::Read)?;
-        Ok(Worker {
-            orders,
-            wake,
-            epoll,
-            sending: HashMap::new(),
-            receiving: HashMap::new(),
-            scratch: Scratch::new(),
-        })
+        Ok(Worker { orders, wake, epoll, sending: HashMap::new(), receiving: HashMap::new(), scratch: Scratch::new() })
     }
 
     /// Runs until told to stop. A processor that cannot be had is no reason not to run.
