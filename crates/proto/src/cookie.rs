@@ -30,8 +30,17 @@ const LABEL_COOKIE: &[u8] = b"cookie--";
 /// A handshake message whose MAC1 was verified: the sender knew our public key.
 ///
 /// Only [`CookieChecker::verify`] makes one, so that no Diffie-Hellman is spent before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Verified<'m, M>(&'m M);
+
+// Derived, these would want `M` to be `Copy` too.
+impl<M> Clone for Verified<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Verified<'_, M> {}
 
 impl<'m, M> Verified<'m, M> {
     /// The message as it came.
