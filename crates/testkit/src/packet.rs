@@ -2,7 +2,7 @@
 //!
 //! Written plainly and slowly on purpose: it is the second opinion on arithmetic that is fast.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The protocol number of TCP.
 pub const TCP: u8 = 6;
@@ -149,14 +149,18 @@ impl Packet {
 
     /// Builds an echo request, ICMP or ICMPv6.
     pub fn ping(&self, identifier: u16, sequence: u16, payload: &[u8]) -> Vec<u8> {
-        let (protocol, kind) = if self.source.is_ipv4() { (ICMP, 8) } else { (ICMPV6, 128) };
-        let mut message = vec![kind, 0, 0, 0];
-        message.extend(identifier.to_be_bytes());
-        message.extend(sequence.to_be_bytes());
-        message.extend(payload);
-        let checksum = match protocol {
-            ICMP => !sum(&[&message]),
-            _ => self.transport_checksum(protocol, &message),
+        let kind = if self.source.is_ipv4() { 8 } else { 128 };
+        let [identifier, sequence] = [identifier.to_be_bytes(), sequence.to_be_bytes()];
+        self.icmp(kind, 0, &[&identifier, &sequence, payload].concat())
+    }
+
+    /// Builds an ICMP or ICMPv6 message; `body` is what follows the checksum.
+    pub fn icmp(&self, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
+        let mut message = vec![kind, code, 0, 0];
+        message.extend(body);
+        let (protocol, checksum) = match self.source {
+            IpAddr::V4(_) => (ICMP, !sum(&[&message])),
+            IpAddr::V6(_) => (ICMPV6, self.transport_checksum(ICMPV6, &message)),
         };
         message[2..4].copy_from_slice(&checksum.to_be_bytes());
         self.raw(protocol, &message)
@@ -199,6 +203,21 @@ impl Packet {
     fn transport_checksum(&self, protocol: u8, message: &[u8]) -> u16 {
         !sum(&[&pseudo_header(self.source, self.destination, protocol, message.len()), message])
     }
+}
+
+/// A UDP packet over IPv4, in one call.
+pub fn udp4(source: Ipv4Addr, destination: Ipv4Addr, from_port: u16, to_port: u16, payload: &[u8]) -> Vec<u8> {
+    Packet::new(source.into(), destination.into()).udp(from_port, to_port, payload)
+}
+
+/// A UDP packet over IPv6, in one call.
+pub fn udp6(source: Ipv6Addr, destination: Ipv6Addr, from_port: u16, to_port: u16, payload: &[u8]) -> Vec<u8> {
+    Packet::new(source.into(), destination.into()).udp(from_port, to_port, payload)
+}
+
+/// An ICMP message, in one call; `body` is what follows the checksum.
+pub fn icmp4(source: Ipv4Addr, destination: Ipv4Addr, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
+    Packet::new(source.into(), destination.into()).icmp(kind, code, body)
 }
 
 /// Why a packet does not verify.
