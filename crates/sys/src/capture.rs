@@ -1,8 +1,6 @@
 //! Packet sockets: what really passes an interface, filtered in the kernel. See packet(7).
 
 mod filter;
-#[cfg(test)]
-mod tests;
 
 use std::{
     ffi::c_int,

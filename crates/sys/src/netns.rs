@@ -10,8 +10,6 @@
 //! `/sys` was mounted (see [`see_own_sysfs`]).
 
 mod pin;
-#[cfg(test)]
-mod tests;
 mod user;
 
 use std::{

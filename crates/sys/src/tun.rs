@@ -5,8 +5,6 @@
 
 mod attach;
 mod carrier;
-#[cfg(test)]
-mod tests;
 
 use std::{
     io::{self, IoSlice},

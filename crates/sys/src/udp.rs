@@ -10,8 +10,6 @@
 mod bind;
 mod endpoint;
 mod message;
-#[cfg(test)]
-mod tests;
 
 use std::{
     io,

@@ -1,1 +1,0 @@
-//! Against the real kernel, in namespaces made here.
