@@ -84,3 +84,6 @@ pub mod packet;
 pub mod split;
 pub mod train;
 pub mod virtio;
+
+#[cfg(test)]
+mod fixtures;

@@ -48,14 +48,20 @@ impl Addresses {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Option<Addresses> {
         trim(bytes)?;
-        if bytes[0] >> 4 == 4 {
-            let (src, dst) = halves::<4>(bytes.get(12..20)?)?;
-            Some(Addresses::V4(Ipv4Addr::from(src), Ipv4Addr::from(dst)))
-        } else {
-            let (src, dst) = halves::<16>(bytes.get(8..40)?)?;
-            Some(Addresses::V6(Ipv6Addr::from(src), Ipv6Addr::from(dst)))
+        match *address_bytes(bytes) {
+            [a, b, c, d, e, f, g, h] => Some(Addresses::V4([a, b, c, d].into(), [e, f, g, h].into())),
+            ref both => {
+                let (src, dst) = both.split_first_chunk::<16>()?;
+                Some(Addresses::V6((*src).into(), (*dst.first_chunk::<16>()?).into()))
+            }
         }
     }
+}
+
+/// Source and destination address of a packet that [`trim`] took: 8 or 32 bytes.
+#[inline]
+pub(crate) fn address_bytes(packet: &[u8]) -> &[u8] {
+    if packet[0] >> 4 == 4 { &packet[12..20] } else { &packet[8..40] }
 }
 
 /// Whether the packet is an ICMP error (IPv4 types 3, 11, 12: RFC 792; IPv6 types 1 to 4: RFC 4443), which a router on
@@ -126,7 +132,5 @@ impl Upper {
     }
 }
 
-fn halves<const N: usize>(addresses: &[u8]) -> Option<([u8; N], [u8; N])> {
-    let (src, dst) = addresses.split_first_chunk::<N>()?;
-    Some((*src, *dst.first_chunk::<N>()?))
-}
+#[cfg(test)]
+mod tests;
