@@ -32,7 +32,7 @@ pub enum Command {
     /// Takes a send key over. Nothing is sent under it until [`Command::Use`] or [`Command::Seal`].
     InstallSend(SendKey),
     /// Takes a receive key over. Inner packets under it are dropped until [`Command::Admit`].
-    InstallReceive(ReceiveKey),
+    InstallReceive(Box<ReceiveKey>),
     /// Inner packets go out under this session from here on.
     Use(u32),
     /// Inner packets received under this session pass from here on.

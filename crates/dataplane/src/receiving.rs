@@ -151,11 +151,11 @@ impl ReceivingHalf {
         let _gone = epoll.delete(&*self.udp);
     }
 
-    fn install(&mut self, key: ReceiveKey) {
+    fn install(&mut self, key: Box<ReceiveKey>) {
         let session = key.local_index();
         self.confirmed.remove(session);
         self.admitted.remove(session);
-        self.keys.insert(key);
+        self.keys.insert(*key);
         let keys = &mut self.keys;
         self.confirmed.retain(|session| keys.get_mut(session).is_some());
         self.admitted.retain(|session| keys.get_mut(session).is_some());
