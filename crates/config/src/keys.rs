@@ -133,3 +133,10 @@ macro_rules! secret {
 
 secret!(SecretKey);
 secret!(PresharedKey);
+
+impl KeyError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        "write what `meshtun pubkey` prints"
+    }
+}

@@ -12,8 +12,15 @@
 #![forbid(unsafe_code)]
 
 mod diagnostics;
+mod findings;
 mod keys;
 mod model;
+mod raw;
+mod reader;
+mod requires;
+mod schema;
+mod suggest;
+mod validate;
 mod view;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};

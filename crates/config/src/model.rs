@@ -6,13 +6,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, Severity};
+use crate::findings::Findings;
 use crate::keys::PublicKey;
+use crate::raw;
+use crate::validate::validate;
 
 /// A validated mesh: all gateways and all links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -176,8 +179,12 @@ impl Mesh {
     /// Parses and validates `text`; `file_name` is what the diagnostics call it, and its folder is
     /// what relative key file names are relative to.
     pub fn check(file_name: &str, text: &str, environment: &Environment) -> Checked {
-        let _ = environment;
-        Checked { mesh: None, errors: Diagnostics::new(file_name, text), warnings: Diagnostics::new(file_name, text) }
+        let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+        let mut findings = Findings::default();
+        let raw = raw::read(text, environment.version, &mut findings);
+        let mesh = raw.and_then(|raw| validate(&raw, folder, environment, &mut findings));
+        let diagnostics = |severity| Diagnostics::new(file_name, text, &findings, severity);
+        Checked { mesh, errors: diagnostics(Severity::Error), warnings: diagnostics(Severity::Warning) }
     }
 
     /// The gateway of this name.

@@ -1,0 +1,201 @@
+//! The file as it is written: the right types in the right places, and nothing checked beyond that.
+
+use toml::de::{DeTable, Error};
+
+use crate::findings::{Findings, Located, Span};
+use crate::reader::Reader;
+use crate::{requires, schema};
+
+/// A list with its own place, and the places of its items.
+pub(crate) type List<T> = Located<Vec<Located<T>>>;
+
+/// A whole file.
+pub(crate) struct RawFile {
+    pub(crate) defaults: RawDefaults,
+    /// In the order of the file.
+    pub(crate) gateways: Vec<RawGateway>,
+    pub(crate) links: Vec<RawLink>,
+}
+
+/// `[defaults]`.
+#[derive(Default)]
+pub(crate) struct RawDefaults {
+    pub(crate) base_port: Option<Located<i64>>,
+    pub(crate) weight: Option<Located<i64>>,
+    pub(crate) common: RawCommon,
+}
+
+/// What stands in `[defaults]` and in a link alike.
+#[derive(Default)]
+pub(crate) struct RawCommon {
+    pub(crate) channels: Option<Located<i64>>,
+    pub(crate) mtu: Option<Located<i64>>,
+    pub(crate) txqueuelen: Option<Located<i64>>,
+    pub(crate) qdisc: Option<Located<String>>,
+    pub(crate) cipher: Option<Located<String>>,
+    pub(crate) transit: Option<Located<bool>>,
+    pub(crate) preshared_key_file: Option<Located<String>>,
+}
+
+/// `[gateways.NAME]`.
+pub(crate) struct RawGateway {
+    /// The name, at its header or at the key that made the table.
+    pub(crate) name: Located<String>,
+    pub(crate) number: Option<Located<i64>>,
+    pub(crate) public_key: Option<Located<String>>,
+    pub(crate) underlay: Option<Located<String>>,
+    pub(crate) listen: Option<Located<String>>,
+    pub(crate) endpoint: Option<Located<String>>,
+    pub(crate) address: Option<Located<String>>,
+    pub(crate) address6: Option<Located<String>>,
+    pub(crate) networks: Option<List<String>>,
+    pub(crate) site: Option<Located<String>>,
+    pub(crate) priority: Option<Located<i64>>,
+    pub(crate) peer: Option<Located<String>>,
+}
+
+/// `[[links]]`.
+pub(crate) struct RawLink {
+    /// Its header.
+    pub(crate) header: Span,
+    pub(crate) between: Option<List<String>>,
+    pub(crate) name: Option<Located<String>>,
+    pub(crate) ports: Option<List<i64>>,
+    pub(crate) weight: Option<RawWeight>,
+    pub(crate) common: RawCommon,
+}
+
+/// A link's `weight`.
+pub(crate) enum RawWeight {
+    /// The same for all channels.
+    All(Located<i64>),
+    /// One for each.
+    Each(List<i64>),
+}
+
+/// Reads a file.
+///
+/// None if it is not TOML: then its syntax errors are all that is reported, for what a parser makes
+/// of the rest of such a file is not what its author wrote. None, too, if it is for a newer program:
+/// then its unknown keys are no errors of its author.
+pub(crate) fn read(text: &str, version: [u64; 3], findings: &mut Findings) -> Option<RawFile> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let document = document.get_ref();
+    if !errors.is_empty() {
+        report_syntax(text, &errors, findings);
+    }
+    let newer = requires::refuses(document, version, findings);
+    (errors.is_empty() && !newer).then(|| read_file(document, findings))
+}
+
+/// The first error of a line is the one to mend; what follows in the same line mostly follows from it.
+fn report_syntax(text: &str, errors: &[Error], findings: &mut Findings) {
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    let line_ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at).collect();
+    errors.dedup_by_key(|(span, _)| line_ends.partition_point(|end| *end < span.start));
+    for (span, message) in errors {
+        findings.error(&span, format!("this is not TOML: {message}"), syntax_hint(message));
+    }
+}
+
+fn syntax_hint(message: &str) -> &'static str {
+    if message.contains("must be quoted") {
+        "put the value into quotes: `key = \"value\"`"
+    } else if message.contains("duplicate key") {
+        "each key and each table may stand once; give one of them another name, or put both together"
+    } else {
+        "a line is `key = value`, a header is `[gateways.NAME]` or `[[links]]`, a list is `[1, 2]`; the rest is checked once this is mended"
+    }
+}
+
+fn read_file(document: &DeTable<'_>, findings: &mut Findings) -> RawFile {
+    let mut file = Reader::open(&schema::TOP, document, "the file", &(0..0), findings);
+    file.string("requires");
+    let defaults = file.table("defaults").map(|(table, span)| read_defaults(table, &span, file.findings()));
+    RawFile { defaults: defaults.unwrap_or_default(), gateways: read_gateways(&mut file), links: read_links(&mut file) }
+}
+
+fn read_defaults(table: &DeTable<'_>, header: &Span, findings: &mut Findings) -> RawDefaults {
+    let mut defaults = Reader::open(&schema::DEFAULTS, table, "[defaults]", header, findings);
+    RawDefaults {
+        base_port: defaults.integer("base_port"),
+        weight: defaults.integer("weight"),
+        common: read_common(&mut defaults),
+    }
+}
+
+fn read_common(section: &mut Reader<'_, '_>) -> RawCommon {
+    RawCommon {
+        channels: section.integer("channels"),
+        mtu: section.integer("mtu"),
+        txqueuelen: section.integer("txqueuelen"),
+        qdisc: section.string("qdisc"),
+        cipher: section.string("cipher"),
+        transit: section.boolean("transit"),
+        preshared_key_file: section.string("preshared_key_file"),
+    }
+}
+
+fn read_gateways(file: &mut Reader<'_, '_>) -> Vec<RawGateway> {
+    let Some((gateways, _)) = file.table("gateways") else { return Vec::new() };
+    let mut read = Vec::with_capacity(gateways.len());
+    for (name, value) in gateways {
+        let Some((table, _)) = file.table_of("gateways", value) else { continue };
+        let name = Located::new(name.get_ref().clone().into_owned(), name.span());
+        read.push(read_gateway(name, table, file.findings()));
+    }
+    read.sort_by_key(|gateway| gateway.name.span.start);
+    read
+}
+
+fn read_gateway(name: Located<String>, table: &DeTable<'_>, findings: &mut Findings) -> RawGateway {
+    let owner = format!("gateway `{}`", name.value);
+    let mut gateway = Reader::open(&schema::GATEWAY, table, &owner, &name.span, findings);
+    RawGateway {
+        number: gateway.integer("number"),
+        public_key: gateway.string("public_key"),
+        underlay: gateway.string("underlay"),
+        listen: gateway.string("listen"),
+        endpoint: gateway.string("endpoint"),
+        address: gateway.string("address"),
+        address6: gateway.string("address6"),
+        networks: gateway.strings("networks"),
+        site: gateway.string("site"),
+        priority: gateway.integer("priority"),
+        peer: gateway.string("peer"),
+        name,
+    }
+}
+
+fn read_links(file: &mut Reader<'_, '_>) -> Vec<RawLink> {
+    let Some((links, _)) = file.array("links") else { return Vec::new() };
+    let mut read = Vec::with_capacity(links.len());
+    for value in links {
+        let Some((table, header)) = file.table_of("links", value) else { continue };
+        read.push(read_link(table, header, file.findings()));
+    }
+    read
+}
+
+fn read_link(table: &DeTable<'_>, header: Span, findings: &mut Findings) -> RawLink {
+    let name = table.get("name").and_then(|value| value.get_ref().as_str());
+    let owner = name.map_or("this link".to_owned(), |name| format!("link `{}`", name));
+    let mut link = Reader::open(&schema::LINK, table, &owner, &header, findings);
+    RawLink {
+        between: link.strings("between"),
+        name: link.string("name"),
+        ports: link.integers("ports"),
+        weight: read_weight(&mut link),
+        common: read_common(&mut link),
+        header,
+    }
+}
+
+fn read_weight(link: &mut Reader<'_, '_>) -> Option<RawWeight> {
+    if link.value("weight")?.get_ref().is_array() {
+        link.integers("weight").map(RawWeight::Each)
+    } else {
+        link.integer("weight").map(RawWeight::All)
+    }
+}

@@ -1,0 +1,314 @@
+//! Every key of mesh.toml with its type, default and meaning, in one table.
+//!
+//! The reader refuses what is not here, hints quote it, and the example file and the reference in
+//! the README are written from it, so that none of them can say anything else.
+
+/// A kind of table in the file.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// How people call it.
+    pub(crate) title: &'static str,
+    pub(crate) keys: &'static [Key],
+}
+
+/// A key of a section.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// Its type and range.
+    pub(crate) kind: &'static str,
+    pub(crate) preset: Preset,
+    /// A TOML value that is right.
+    pub(crate) example: &'static str,
+    /// Its meaning, in one line.
+    pub(crate) doc: &'static str,
+}
+
+/// What holds when a key is not given.
+#[derive(Debug)]
+pub(crate) enum Preset {
+    /// It must be given.
+    Required,
+    /// This TOML value.
+    Is(&'static str),
+    /// No value, and what that means.
+    Without(&'static str),
+}
+
+impl Section {
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+impl Key {
+    /// The key as a line of the file.
+    pub(crate) fn usage(&self) -> String {
+        if self.kind.contains("table") { self.example.to_owned() } else { format!("{} = {}", self.name, self.example) }
+    }
+}
+
+/// Keys that are planned: refused by a clear word of their own.
+pub(crate) const PLANNED: [&str; 3] = ["paths", "probe", "hooks"];
+
+/// Keys of other programs' files, and what to write here.
+pub(crate) const FOREIGN: [(&str, &str); 8] = [
+    (
+        "private_key",
+        "the private key stands in a file of its own, given as `--key FILE`; every gateway reads mesh.toml",
+    ),
+    ("secret_key", "the private key stands in a file of its own, given as `--key FILE`; every gateway reads mesh.toml"),
+    (
+        "preshared_key",
+        "the pre-shared key stands in a file of its own: `preshared_key_file = \"/etc/meshtun/LINK.psk\"`",
+    ),
+    ("allowed_ips", "the prefixes behind a gateway are its `networks`"),
+    ("listen_port", "ports belong to a link: `ports = [FIRST, FIRST]`, or they derive from `base_port`"),
+    ("port", "ports belong to a link: `ports = [FIRST, FIRST]`, or they derive from `base_port`"),
+    ("persistent_keepalive", "sessions are kept alive without being told; remove it"),
+    ("table", "routes go into the main table; remove it"),
+];
+
+/// [`FOREIGN`] keys whose values no diagnostic may show.
+pub(crate) const SECRET: [&str; 3] = ["private_key", "secret_key", "preshared_key"];
+
+pub(crate) const TOP: Section = Section {
+    title: "the file",
+    keys: &[
+        Key {
+            name: "requires",
+            kind: "version",
+            preset: Preset::Without("any version"),
+            example: "\"0.1\"",
+            doc: "the oldest meshtun that understands this file; an older one refuses it",
+        },
+        Key {
+            name: "defaults",
+            kind: "table",
+            preset: Preset::Without("the defaults below"),
+            example: "[defaults]",
+            doc: "what holds for every link that does not say otherwise",
+        },
+        Key {
+            name: "gateways",
+            kind: "table of tables",
+            preset: Preset::Required,
+            example: "[gateways.NAME]",
+            doc: "the gateways by name: a letter or digit, then letters, digits, `-`, `_`, `.`, at most 63",
+        },
+        Key {
+            name: "links",
+            kind: "array of tables",
+            preset: Preset::Without("no links"),
+            example: "[[links]]",
+            doc: "the links, each between two gateways",
+        },
+    ],
+};
+
+pub(crate) const DEFAULTS: Section = Section {
+    title: "[defaults]",
+    keys: &[
+        CHANNELS,
+        Key {
+            name: "base_port",
+            kind: "integer, 1 to 65535",
+            preset: Preset::Is("16384"),
+            example: "16384",
+            doc: "derived first port of a link: base_port + 16 × the other gateway's number",
+        },
+        MTU,
+        TXQUEUELEN,
+        QDISC,
+        CIPHER,
+        TRANSIT,
+        Key {
+            name: "weight",
+            kind: "integer, 1 to 256",
+            preset: Preset::Is("1"),
+            example: "1",
+            doc: "weight of each channel in the multipath route",
+        },
+        PRESHARED_KEY_FILE,
+    ],
+};
+
+pub(crate) const GATEWAY: Section = Section {
+    title: "[gateways.NAME]",
+    keys: &[
+        Key {
+            name: "number",
+            kind: "integer, 1 to 1023, unique",
+            preset: Preset::Required,
+            example: "1",
+            doc: "small and for ever: ports and link-local addresses derive from it",
+        },
+        Key {
+            name: "public_key",
+            kind: "base64 of 32 bytes, unique",
+            preset: Preset::Required,
+            example: "\"/xV4yQRYi51sb1NX7DH31O8lUM2d+0sTexhvwj99N3w=\"",
+            doc: "what `meshtun pubkey` prints; a gateway finds itself by it",
+        },
+        Key {
+            name: "underlay",
+            kind: "IP address",
+            preset: Preset::Without("see listen and endpoint"),
+            example: "\"198.51.100.7\"",
+            doc: "address on the underlay: where to bind, and how others reach it",
+        },
+        Key {
+            name: "listen",
+            kind: "IP address",
+            preset: Preset::Without("underlay, else any address"),
+            example: "\"192.0.2.10\"",
+            doc: "where to bind, where that is not how others reach it; \"0.0.0.0\" and \"::\" mean any",
+        },
+        Key {
+            name: "endpoint",
+            kind: "IP address or DNS name",
+            preset: Preset::Without("underlay, else learned from its packets"),
+            example: "\"gw1.example.net\"",
+            doc: "how others reach it, where that is not where it binds; without a port",
+        },
+        Key {
+            name: "address",
+            kind: "IPv4 address",
+            preset: Preset::Without("the kernel chooses"),
+            example: "\"10.207.0.1\"",
+            doc: "source address of the gateway's own IPv4 packets into links",
+        },
+        Key {
+            name: "address6",
+            kind: "IPv6 address",
+            preset: Preset::Without("the kernel chooses"),
+            example: "\"fd00:207::1\"",
+            doc: "source address of the gateway's own IPv6 packets into links",
+        },
+        Key {
+            name: "networks",
+            kind: "list of prefixes",
+            preset: Preset::Required,
+            example: "[\"10.207.0.0/16\", \"fd00:207::/48\"]",
+            doc: "the prefixes behind it, which the others route into their links to it",
+        },
+        Key {
+            name: "site",
+            kind: "name",
+            preset: Preset::Without("a site of its own"),
+            example: "\"quadra\"",
+            doc: "gateways of one site have the same networks",
+        },
+        Key {
+            name: "priority",
+            kind: "integer, 1 to 65535",
+            preset: Preset::Is("1"),
+            example: "1",
+            doc: "within a site: the lowest that has a channel with carrier is used",
+        },
+        Key {
+            name: "peer",
+            kind: "\"meshtun\" or \"wireguard\"",
+            preset: Preset::Is("\"meshtun\""),
+            example: "\"meshtun\"",
+            doc: "what runs there; \"wireguard\": plain interfaces, one for each channel",
+        },
+    ],
+};
+
+pub(crate) const LINK: Section = Section {
+    title: "[[links]]",
+    keys: &[
+        Key {
+            name: "between",
+            kind: "list of two gateways",
+            preset: Preset::Required,
+            example: "[\"qvpn1\", \"nvpn1\"]",
+            doc: "the names of the gateways at its ends",
+        },
+        Key {
+            name: "name",
+            kind: "name, unique",
+            preset: Preset::Required,
+            example: "\"nq\"",
+            doc: "stem of the devices: a letter, then letters, digits, `-`, `_`, no digit last; device at most 15 bytes",
+        },
+        Key {
+            name: "ports",
+            kind: "list of two integers, 1 to 65535",
+            preset: Preset::Without("derived from base_port"),
+            example: "[6011, 6001]",
+            doc: "first UDP port at each end, in the order of `between`; channel N has the N-th after it",
+        },
+        CHANNELS,
+        MTU,
+        TXQUEUELEN,
+        QDISC,
+        CIPHER,
+        TRANSIT,
+        Key {
+            name: "weight",
+            kind: "integer or one for each channel, 1 to 256",
+            preset: Preset::Is("1"),
+            example: "[2, 1, 1, 1]",
+            doc: "weights of the channels in the multipath route",
+        },
+        PRESHARED_KEY_FILE,
+    ],
+};
+
+const CHANNELS: Key = Key {
+    name: "channels",
+    kind: "integer, 1 to 256",
+    preset: Preset::Is("4"),
+    example: "4",
+    doc: "channels of a link: UDP ports, sessions and tun devices; over 16 need `ports`",
+};
+
+const MTU: Key = Key {
+    name: "mtu",
+    kind: "integer, 1280 to 65455",
+    preset: Preset::Without("the underlay's less 80: 1420 for 1500"),
+    example: "1420",
+    doc: "MTU of the tun devices",
+};
+
+const TXQUEUELEN: Key = Key {
+    name: "txqueuelen",
+    kind: "integer, 1 to 100000",
+    preset: Preset::Is("500"),
+    example: "500",
+    doc: "queue length of the tun devices, in packets (of up to 64 KiB)",
+};
+
+const QDISC: Key = Key {
+    name: "qdisc",
+    kind: "name",
+    preset: Preset::Without("the kernel's default"),
+    example: "\"fq_codel\"",
+    doc: "root queueing discipline of the tun devices, as `tc` calls it",
+};
+
+const CIPHER: Key = Key {
+    name: "cipher",
+    kind: "\"chacha20-poly1305\" or \"aes-256-gcm\"",
+    preset: Preset::Is("\"chacha20-poly1305\""),
+    example: "\"chacha20-poly1305\"",
+    doc: "cipher suite, the same at both ends; aes-256-gcm only between meshtun gateways",
+};
+
+const TRANSIT: Key = Key {
+    name: "transit",
+    kind: "boolean",
+    preset: Preset::Is("false"),
+    example: "false",
+    doc: "let packets pass that are not from the one gateway's networks to the other's",
+};
+
+const PRESHARED_KEY_FILE: Key = Key {
+    name: "preshared_key_file",
+    kind: "file name",
+    preset: Preset::Without("no pre-shared key"),
+    example: "\"/etc/meshtun/nq.psk\"",
+    doc: "file of the pre-shared key at each end; relative names start at this file's folder",
+};
