@@ -28,4 +28,8 @@ pub mod suite;
 pub mod tai64n;
 
 pub use identity::LocalIdentity;
+/// The crate whose generators [`cookie::CookieChecker::verify`] takes.
+pub use rand;
 pub use suite::Suite;
+/// How secrets are handed over: wiped on drop.
+pub use zeroize::Zeroizing;
