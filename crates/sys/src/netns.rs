@@ -149,17 +149,30 @@ impl AsFd for Namespace {
     }
 }
 
-/// Gives the calling thread a mount namespace of its own in which `/sys` shows the network namespace that it is in.
+/// Gives the calling thread mounts of its own: what it mounts from here on, only it and what it starts see.
 ///
-/// Call it on a thread of your own, after entering. `/run`, `/etc` and the rest stay as they are.
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`.
+pub fn own_mounts() -> io::Result<()> {
+    unshare(UnshareFlags::NEWNS)?;
+    // What others mount still arrives; what is mounted here does not go out.
+    Ok(rustix::mount::mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
+}
+
+/// Gives the calling thread [`own_mounts`] in which `/sys` shows the network namespace that it is in.
+///
+/// Call it on a thread of your own, after entering.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`, or where a container covers parts of `/sys`.
 pub fn see_own_sysfs() -> io::Result<()> {
-    unshare(UnshareFlags::NEWNS)?;
-    rustix::mount::mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    own_mounts()?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    Ok(rustix::mount::mount(c"sysfs", c"/sys", c"sysfs", flags, None::<&std::ffi::CStr>)?)
+    match rustix::mount::mount(c"sysfs", c"/sys", c"sysfs", flags, None::<&std::ffi::CStr>) {
+        // The kernel mounts no file system over itself: `/sys` shows this namespace already.
+        Err(rustix::io::Errno::BUSY) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Makes the child that `command` starts see its own network namespace in `/sys`; after [`Namespace::command_in`].

@@ -1,6 +1,12 @@
 //! Opening `/dev/net/tun` and attaching to a device that is there already.
 
-use std::{ffi::c_int, io, os::fd::OwnedFd};
+use std::{
+    ffi::c_int,
+    io,
+    os::fd::OwnedFd,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
@@ -9,6 +15,9 @@ use super::VNET_HEADER_LEN;
 use crate::{device, ioctl};
 
 const CLONE_DEVICE: &str = "/dev/net/tun";
+
+/// Fork to exec takes under 2 ms on a loaded machine.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Why a device could not be attached.
 #[derive(Debug, Error)]
@@ -95,7 +104,8 @@ pub(super) fn attach(name: &str) -> Result<OwnedFd, AttachError> {
     }
     let keeps_carrier_off = features(&fd).map_err(other)? & libc::IFF_NO_CARRIER != 0;
     let no_carrier = if keeps_carrier_off { libc::IFF_NO_CARRIER } else { 0 };
-    set_interface(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | no_carrier).map_err(other)?;
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | no_carrier;
+    once_free(|| set_interface(&fd, name, flags)).map_err(other)?;
     if !keeps_carrier_off {
         super::carrier::set(&fd, false).map_err(other)?;
     }
@@ -140,6 +150,20 @@ pub fn remove(name: &str) -> Result<(), AttachError> {
 fn open(name: &str) -> Result<OwnedFd, AttachError> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::open(CLONE_DEVICE, flags, Mode::empty()).map_err(|error| AttachError::from_open(name, error.into()))
+}
+
+/// Tries again for a moment while the device is busy: a child between fork and exec holds a copy of every descriptor, the
+/// one included with which this process made or left the device.
+fn once_free(mut attach: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let deadline = Instant::now() + MOMENT;
+    loop {
+        match attach() {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn features(fd: &OwnedFd) -> io::Result<c_int> {

@@ -26,7 +26,7 @@ fn link(namespace: &Namespace) -> String {
 /// Runs `work` on a thread whose mounts nobody else sees and which leaves none behind.
 fn with_own_mounts<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let inside = || {
-        netns::see_own_sysfs().unwrap();
+        netns::own_mounts().unwrap();
         work()
     };
     thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|payload| panic::resume_unwind(payload)))

@@ -159,7 +159,8 @@ netns_tests! {
         let carrier = || namespace.run_in(|| device::carrier("mt0").unwrap()).unwrap();
         assert!(carrier());
         drop(tun);
-        assert!(!carrier());
+        // A child of another test may hold a copy of the descriptor until it runs its program.
+        eventually("carrier to drop", || (!carrier()).then_some(()));
         assert!(ip(&namespace, "address show dev mt0").contains("10.2.0.1/24"));
     }
 
@@ -316,7 +317,13 @@ netns_tests! {
             socket.send_to(&vec![1; len], &std::net::SocketAddr::from(([10, 2, 0, 2], 7000)).into()).unwrap();
         }
         let mut buffer = [0; 500];
-        assert_eq!(wait_for("a packet", || tun.read(&mut buffer)), 500);
-        assert_eq!(wait_for("a packet", || tun.read(&mut buffer)), VNET_HEADER_LEN + 128);
+        let mut next = || loop {
+            let len = wait_for("a packet", || tun.read(&mut buffer));
+            // The kernel sends IPv6 packets of its own.
+            if buffer[VNET_HEADER_LEN] >> 4 == 4 {
+                break len;
+            }
+        };
+        assert_eq!([next(), next()], [500, VNET_HEADER_LEN + 128]);
     }
 }
