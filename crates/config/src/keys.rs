@@ -1,7 +1,9 @@
 //! Keys in wg(8)'s text form: 32 bytes as 44 characters of standard base64.
+//!
+//! Making keys, and a public key of a private one, belongs to the protocol; here they are only read and written.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use base64::Engine;
@@ -9,57 +11,71 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use crate::key_file::{self, KeyFileError};
+
 /// A gateway's X25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// A gateway's X25519 private key; wiped from memory when dropped.
+/// A gateway's X25519 private key; wiped from memory when dropped, and never printed by `Debug`.
 #[derive(Clone)]
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
-/// A link's pre-shared key; wiped from memory when dropped.
+/// A link's pre-shared key; wiped from memory when dropped, and never printed by `Debug`.
 #[derive(Clone)]
 pub struct PresharedKey(Zeroizing<[u8; 32]>);
 
-/// Why a text is no key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no key. Says nothing of the text itself but its length, for it may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not base64.
-    #[error("not base64 of 32 bytes")]
-    Malformed,
+    /// There is no text.
+    #[error("it is empty")]
+    Empty,
+    /// Not 44 characters.
+    #[error("it has {0} characters, a key has 44")]
+    Length(usize),
+    /// A character that base64 does not have, or padding that does not end 32 bytes.
+    #[error("it is not base64 of 32 bytes")]
+    NotBase64,
+    /// 32 zero bytes, which some programs take for "no key".
+    #[error("it is all zero")]
+    Zero,
 }
 
-/// Why a key file is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// It does not hold a key.
-    #[error("{}: {source}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with the text.
-        source: KeyError,
-    },
-    /// It cannot be read.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the kernel says.
-        source: std::io::Error,
-    },
+impl KeyError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            KeyError::Empty => "write what `meshtun pubkey` prints: 44 characters that end in `=`",
+            KeyError::Length(43) => "is a `=` missing at the end?",
+            KeyError::Length(64) => {
+                "this may be hexadecimal: keys are base64, as `meshtun keygen` and `wg genkey` write them"
+            }
+            KeyError::Length(_) => {
+                "write all of what `meshtun pubkey` or `wg pubkey` prints: 44 characters that end in `=`"
+            }
+            KeyError::NotBase64 => {
+                "a key is 43 letters, digits, `+` and `/`, and a `=`: copy it again from `meshtun pubkey`"
+            }
+            KeyError::Zero => "make a key with `meshtun keygen`",
+        }
+    }
 }
 
-fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-    let bytes = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| KeyError::Malformed)?);
-    let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| KeyError::Malformed)?;
-    Ok(Zeroizing::new(bytes))
-}
-
-fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| KeyFileError::Unreadable { path: path.into(), source })?;
-    decode(&text).map_err(|source| KeyFileError::Malformed { path: path.into(), source })
+/// `text` without blanks around it, as 32 bytes.
+pub(crate) fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let text = text.trim_ascii();
+    match text.chars().count() {
+        0 => return Err(KeyError::Empty),
+        44 => {}
+        other => return Err(KeyError::Length(other)),
+    }
+    // One byte more than a key: what 44 characters hold when none of them is padding.
+    let mut bytes = Zeroizing::new([0; 33]);
+    let length = STANDARD.decode_slice(text, bytes.as_mut_slice()).map_err(|_| KeyError::NotBase64)?;
+    let key: [u8; 32] = bytes[..length].try_into().map_err(|_| KeyError::NotBase64)?;
+    let key = Zeroizing::new(key);
+    if key.iter().all(|byte| *byte == 0) { Err(KeyError::Zero) } else { Ok(key) }
 }
 
 impl FromStr for PublicKey {
@@ -89,7 +105,7 @@ impl Serialize for PublicKey {
 }
 
 macro_rules! secret {
-    ($name:ident) => {
+    ($name:ident, $purpose:literal) => {
         impl $name {
             /// The key of these bytes.
             pub fn new(bytes: [u8; 32]) -> Self {
@@ -106,12 +122,12 @@ macro_rules! secret {
                 Zeroizing::new(STANDARD.encode(self.0.as_slice()))
             }
 
-            /// Reads a key file: one line of base64, readable by its owner alone.
+            #[doc = concat!("Reads the file of a ", $purpose, ": one line of base64, for its owner alone to read.")]
             ///
             /// # Errors
-            /// [`KeyFileError`] names the file and what to do.
+            /// [`KeyFileError`] names the file and says what to do.
             pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-                load(path).map(Self)
+                key_file::load(path, $purpose).map(Self)
             }
         }
 
@@ -131,12 +147,63 @@ macro_rules! secret {
     };
 }
 
-secret!(SecretKey);
-secret!(PresharedKey);
+secret!(SecretKey, "private key");
+secret!(PresharedKey, "pre-shared key");
 
-impl KeyError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        "write what `meshtun pubkey` prints"
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_key_survives_the_way_to_text_and_back(bytes in any::<[u8; 32]>()) {
+            prop_assume!(bytes != [0; 32]);
+            let public = PublicKey(bytes);
+            prop_assert_eq!(public.to_string().len(), 44);
+            prop_assert_eq!(public.to_string().parse(), Ok(public));
+            let secret = SecretKey::new(bytes);
+            prop_assert_eq!(*secret.to_base64().parse::<SecretKey>().unwrap().as_bytes(), bytes);
+            let preshared = PresharedKey::new(bytes);
+            prop_assert_eq!(*preshared.to_base64().parse::<PresharedKey>().unwrap().as_bytes(), bytes);
+        }
+
+        #[test]
+        fn no_text_makes_the_decoder_panic(text in ".{0,60}") {
+            let _ = decode(&text);
+        }
+    }
+
+    /// From the protocol's published test vectors (RFC 7748, section 6.1): Alice's private key, by `base64`.
+    #[test]
+    fn a_known_key_decodes_to_its_bytes() {
+        let key: SecretKey = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=".parse().unwrap();
+        assert_eq!(key.as_bytes()[..4], [0x77, 0x07, 0x6d, 0x0a]);
+        assert_eq!(key.as_bytes()[28..], [0x1d, 0xb9, 0x2c, 0x2a]);
+    }
+
+    #[test]
+    fn each_kind_of_wrong_text_has_its_own_error() {
+        let right = PublicKey([7; 32]).to_string();
+        for (text, error) in [
+            (String::new(), KeyError::Empty),
+            (" \n".to_owned(), KeyError::Empty),
+            (right[..43].to_owned(), KeyError::Length(43)),
+            ("07".repeat(32), KeyError::Length(64)),
+            (right.replace('=', "A"), KeyError::NotBase64),
+            (right.replace("c=", "d="), KeyError::NotBase64),
+            (right.replacen('B', "!", 1), KeyError::NotBase64),
+            (format!("{}==", &right[..42]), KeyError::NotBase64),
+            (STANDARD.encode([0; 32]), KeyError::Zero),
+        ] {
+            assert_eq!(text.parse::<PublicKey>(), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_in_its_debug_text() {
+        let text = format!("{:?} {:?}", SecretKey::new([7; 32]), PresharedKey::new([7; 32]));
+        assert_eq!(text, "SecretKey(secret) PresharedKey(secret)");
     }
 }

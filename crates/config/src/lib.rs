@@ -12,7 +12,9 @@
 #![forbid(unsafe_code)]
 
 mod diagnostics;
+mod example;
 mod findings;
+mod key_file;
 mod keys;
 mod model;
 mod raw;
@@ -24,6 +26,8 @@ mod validate;
 mod view;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
-pub use keys::{KeyError, KeyFileError, PresharedKey, PublicKey, SecretKey};
+pub use example::{example, reference};
+pub use key_file::KeyFileError;
+pub use keys::{KeyError, PresharedKey, PublicKey, SecretKey};
 pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Software};
-pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError};
+pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError, link_local};

@@ -240,22 +240,29 @@ pub(crate) const LINK: Section = Section {
             example: "[6011, 6001]",
             doc: "first UDP port at each end, in the order of `between`; channel N has the N-th after it",
         },
-        CHANNELS,
-        MTU,
-        TXQUEUELEN,
-        QDISC,
-        CIPHER,
-        TRANSIT,
+        inherited(CHANNELS),
+        inherited(MTU),
+        inherited(TXQUEUELEN),
+        inherited(QDISC),
+        inherited(CIPHER),
+        inherited(TRANSIT),
         Key {
             name: "weight",
             kind: "integer or one for each channel, 1 to 256",
-            preset: Preset::Is("1"),
+            preset: AS_IN_DEFAULTS,
             example: "[2, 1, 1, 1]",
             doc: "weights of the channels in the multipath route",
         },
-        PRESHARED_KEY_FILE,
+        inherited(PRESHARED_KEY_FILE),
     ],
 };
+
+/// The key as it stands in a link.
+const fn inherited(key: Key) -> Key {
+    Key { preset: AS_IN_DEFAULTS, ..key }
+}
+
+const AS_IN_DEFAULTS: Preset = Preset::Without("as in [defaults]");
 
 const CHANNELS: Key = Key {
     name: "channels",

@@ -1,14 +1,15 @@
 //! The mesh as one gateway sees it, with all that derives from numbers: devices, ports, addresses.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::keys::PublicKey;
-use crate::model::{Cipher, Host, Mesh};
+use crate::model::{Cipher, Gateway, Host, Link, Mesh, Software};
 
 /// One gateway's view of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -146,7 +147,116 @@ impl Mesh {
     /// # Errors
     /// [`ViewError`] if no gateway has this key, or plain WireGuard runs there.
     pub fn view(&self, own_public_key: &PublicKey) -> Result<View, ViewError> {
-        let gateways = self.gateways.iter().map(|gateway| gateway.name.as_str()).collect::<Vec<_>>().join(", ");
-        Err(ViewError::UnknownKey { public_key: *own_public_key, gateways })
+        let own = self.gateways.iter().find(|gateway| gateway.public_key == *own_public_key);
+        let own = own.ok_or_else(|| self.unknown_key(own_public_key))?;
+        if own.software == Software::WireGuard {
+            return Err(ViewError::PlainWireGuard { gateway: own.name.clone() });
+        }
+        let by_name: HashMap<&str, &Gateway> = self.gateways.iter().map(|it| (it.name.as_str(), it)).collect();
+        let links = self.links.iter().filter_map(|link| link_view(link, own, &by_name)).collect();
+        Ok(View {
+            gateway: own.name.clone(),
+            number: own.number,
+            public_key: own.public_key,
+            address: own.address,
+            address6: own.address6,
+            site: own.site.clone(),
+            local_networks: own.networks.clone(),
+            links,
+        })
+    }
+
+    fn unknown_key(&self, public_key: &PublicKey) -> ViewError {
+        let names: Vec<_> = self.gateways.iter().take(NAMED).map(|gateway| gateway.name.as_str()).collect();
+        let more = if self.gateways.len() > NAMED { " and more" } else { "" };
+        ViewError::UnknownKey { public_key: *public_key, gateways: names.join(", ") + more }
     }
 }
+
+/// As many gateways as one line of an error message bears.
+const NAMED: usize = 8;
+
+/// The link-local address of one end of a channel: `fe80::NUMBER:CHANNEL` with the gateway's number
+/// and the channel's written in decimal digits.
+///
+/// So channel 12 of gateway 207 is `fe80::207:12` for people to read, which as a value is
+/// 0xfe80…0207_0012. Both ends and every version of meshtun derive it alike. The address is
+/// unique on its device, which has two ends; all links of a gateway use the same ones.
+///
+/// # Panics
+/// If a number has more than four digits; a validated mesh has none.
+pub fn link_local(gateway: u16, channel: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, decimal_digits(gateway), decimal_digits(channel))
+}
+
+/// The number that reads in hexadecimal as this one does in decimal.
+fn decimal_digits(number: u16) -> u16 {
+    assert!(number <= 9999, "{number} has more than four decimal digits");
+    [1000, 100, 10, 1].iter().fold(0, |digits, unit| digits << 4 | number / unit % 10)
+}
+
+/// The link from `own`'s end; none if it is not at either end.
+fn link_view(link: &Link, own: &Gateway, by_name: &HashMap<&str, &Gateway>) -> Option<LinkView> {
+    let here = link.between.iter().position(|name| *name == own.name)?;
+    let there = 1 - here;
+    let peer = by_name.get(link.between[there].as_str())?;
+    let end = End { own, peer, ports: [link.ports[here], link.ports[there]] };
+    Some(LinkView {
+        name: link.name.clone(),
+        peer: peer_view(peer),
+        channels: (0..link.channels).map(|number| end.channel(link, number)).collect(),
+        preshared_key_file: link.preshared_key_file.clone(),
+        mtu: link.mtu,
+        cipher: link.cipher,
+        transit: link.transit,
+        txqueuelen: link.txqueuelen,
+        qdisc: link.qdisc.clone(),
+    })
+}
+
+fn peer_view(peer: &Gateway) -> PeerView {
+    PeerView {
+        name: peer.name.clone(),
+        number: peer.number,
+        public_key: peer.public_key,
+        networks: peer.networks.clone(),
+        address: peer.address,
+        address6: peer.address6,
+        site: peer.site.clone(),
+        priority: peer.priority,
+        is_wireguard: peer.software == Software::WireGuard,
+    }
+}
+
+/// One end of a link: this gateway, the other, and the first port of each.
+struct End<'a> {
+    own: &'a Gateway,
+    peer: &'a Gateway,
+    ports: [u16; 2],
+}
+
+impl End<'_> {
+    fn channel(&self, link: &Link, number: u16) -> ChannelView {
+        let host = self.peer.reach.clone();
+        ChannelView {
+            number,
+            device: format!("{}{number}", link.name),
+            local: SocketAddr::new(self.bind(), self.ports[0] + number),
+            remote: host.map(|host| RemoteEndpoint { host, port: self.ports[1] + number }),
+            link_local: link_local(self.own.number, number),
+            peer_link_local: link_local(self.peer.number, number),
+            weight: link.weights.get(usize::from(number)).copied().unwrap_or(1),
+        }
+    }
+
+    fn bind(&self) -> IpAddr {
+        match (&self.own.bind, &self.peer.reach) {
+            (Some(bind), _) => *bind,
+            (None, Some(Host::Address(IpAddr::V4(_)))) => Ipv4Addr::UNSPECIFIED.into(),
+            (None, _) => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -166,12 +166,12 @@ impl Draft {
             raw.priority.as_ref().and_then(|number| scalar::ranged(number, "priority", 1..=65535, why, findings));
         match (&raw.site, &priority) {
             (Some(site), _) => scalar::check_name(site, "site", findings),
-            (None, Some(priority)) => {
+            (None, Some(priority)) if priority.value != 1 => {
                 let message = format!("`priority` of gateway `{}` means nothing without a `site`", raw.name.value);
                 let hint = "name the site that it shares with another gateway, or remove `priority`";
                 findings.warning(&priority.span, message, hint);
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         priority.unwrap_or_else(|| Located::new(1, raw.site.as_ref().unwrap_or(&raw.name).span.clone()))
     }
