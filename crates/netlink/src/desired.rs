@@ -98,6 +98,20 @@ pub struct Sysctl {
     pub machine_wide: bool,
 }
 
+impl Sysctl {
+    /// The device that the key belongs to: `nq0` of `net.ipv4.conf.nq0.rp_filter`.
+    pub(crate) fn device(&self) -> Option<String> {
+        let mut parts = self.key.splitn(5, '.');
+        let of_device = parts.next() == Some("net") && parts.nth(1) == Some("conf");
+        let name = parts.next().filter(|_| of_device && parts.next().is_some())?;
+        Some(name.replace('/', "."))
+    }
+
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.key.starts_with("net.ipv6.")
+    }
+}
+
 /// Metric of the multipath routes to a gateway with this `priority` (the lower the more preferred).
 pub fn multipath_metric(priority: u32) -> u32 {
     100_u32.saturating_add(priority)
@@ -136,4 +150,17 @@ pub fn ecmp_sysctls() -> Vec<Sysctl> {
             machine_wide: true,
         })
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sysctls_of_a_device_name_it_even_with_a_dot_in_its_name() {
+        for name in ["nq0", "n.q0"] {
+            assert!(device_sysctls(name).iter().all(|sysctl| sysctl.device().as_deref() == Some(name)), "{name}");
+        }
+        assert!(ecmp_sysctls().iter().all(|sysctl| sysctl.device().is_none()));
+    }
 }

@@ -1,6 +1,27 @@
 //! From the actual state to the desired one: pure, ordered, never touching what is not ours.
+//!
+//! The order, and why:
+//! 1. `unreachable` routes that are missing: whatever happens later, nothing leaks.
+//! 2. Routes that must go, and nexthops over devices that must go: the kernel drops a whole IPv4 multipath route when one
+//!    of its devices is deleted.
+//! 3. Devices that must go or that nobody could attach to.
+//! 4. Machine-wide sysctls: a route that comes before them would spread flows badly.
+//! 5. Devices: made, their sysctls (before they go up, or the kernel gives them addresses), settings, address, queue.
+//! 6. Multipath routes: the kernel refuses nexthops over devices that are down.
+//! 7. With [`Protection::Lift`] the `unreachable` routes that are no longer wanted.
 
-use crate::{Actual, Desired, ForeignError, Step};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::{
+    Actual, ActualDevice, ActualRoute, ActualRouteKind, Desired, Device, Foreign, ForeignError, Nexthop, Route,
+    RouteKind, Step, Sysctl,
+};
+
+/// Below this MTU the kernel takes IPv6 off a device (`IPV6_MIN_MTU`, net/ipv6/addrconf.c).
+const IPV6_LEAST_MTU: u32 = 1280;
 
 /// What becomes of `unreachable` routes of ours that are not desired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +36,263 @@ pub enum Protection {
 ///
 /// # Errors
 /// Whatever stands in our way and is not ours; all of it at once, and no steps.
-pub fn difference(_desired: &Desired, _actual: &Actual, _protection: Protection) -> Result<Vec<Step>, ForeignError> {
-    Ok(Vec::new())
+pub fn difference(desired: &Desired, actual: &Actual, protection: Protection) -> Result<Vec<Step>, ForeignError> {
+    let found = foreign(desired, actual);
+    if !found.is_empty() {
+        return Err(ForeignError { found });
+    }
+    let mut difference = Difference::new(desired, actual);
+    difference.protect();
+    difference.withdraw();
+    difference.delete_devices();
+    difference.machine_sysctls();
+    desired.devices.iter().for_each(|device| difference.device(device));
+    difference.routes();
+    if protection == Protection::Lift {
+        difference.lift();
+    }
+    Ok(difference.steps)
 }
+
+fn foreign(desired: &Desired, actual: &Actual) -> Vec<Foreign> {
+    let devices = desired.devices.iter().filter_map(|device| actual.devices.get(&device.name));
+    let devices =
+        devices.filter(|device| !device.is_ours()).map(|device| Foreign::Device { name: device.name.clone() });
+    let wanted: BTreeSet<Key> = desired.routes.iter().map(Key::of).collect();
+    let routes = actual.routes.iter().filter(|route| !route.is_ours() && wanted.contains(&Key::of_actual(route)));
+    let routes =
+        routes.map(|route| Foreign::Route { prefix: route.prefix, metric: route.metric, protocol: route.protocol });
+    devices.chain(routes).collect()
+}
+
+/// What tells our routes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    prefix: IpNet,
+    metric: u32,
+}
+
+impl Key {
+    fn of(route: &Route) -> Key {
+        Key { prefix: route.prefix.trunc(), metric: route.metric }
+    }
+
+    fn of_actual(route: &ActualRoute) -> Key {
+        Key { prefix: route.prefix.trunc(), metric: route.metric }
+    }
+}
+
+struct Difference<'a> {
+    desired: &'a Desired,
+    actual: &'a Actual,
+    /// Devices of ours that exist and will be deleted, for good or to be made anew.
+    doomed: BTreeSet<&'a str>,
+    /// Our routes as the steps so far leave them.
+    routes: BTreeMap<Key, ActualRouteKind>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Difference<'a> {
+    fn new(desired: &'a Desired, actual: &'a Actual) -> Difference<'a> {
+        let wanted: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
+        let useless = |device: &&ActualDevice| !wanted.contains(device.name.as_str()) || !is_attachable(device);
+        let doomed = actual.own_devices().filter(useless).map(|device| device.name.as_str()).collect();
+        let ours = actual.routes.iter().filter(|route| route.is_ours());
+        let routes = ours.map(|route| (Key::of_actual(route), route.kind.clone())).collect();
+        Difference { desired, actual, doomed, routes, steps: Vec::new() }
+    }
+
+    fn protect(&mut self) {
+        for route in self.desired.routes.iter().filter(|route| route.kind == RouteKind::Unreachable) {
+            self.put(route);
+        }
+    }
+
+    fn withdraw(&mut self) {
+        let wanted: BTreeMap<Key, &Route> = self.desired.routes.iter().map(|route| (Key::of(route), route)).collect();
+        for (key, kind) in self.routes.clone() {
+            let ActualRouteKind::Unicast { nexthops, .. } = kind else { continue };
+            match wanted.get(&key) {
+                None => self.delete(key),
+                Some(route) if nexthops.iter().any(|nexthop| self.doomed.contains(nexthop.device.as_str())) => {
+                    self.take_doomed_out(key, route);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn take_doomed_out(&mut self, key: Key, route: &Route) {
+        let RouteKind::Multipath { nexthops, src } = &route.kind else { return };
+        let usable = |nexthop: &&Nexthop| {
+            let device = self.actual.devices.get(&nexthop.device);
+            device.is_some_and(|device| device.up) && !self.doomed.contains(nexthop.device.as_str())
+        };
+        let nexthops: Vec<Nexthop> = nexthops.iter().filter(usable).cloned().collect();
+        if nexthops.is_empty() {
+            self.delete(key);
+        } else {
+            self.put(&Route { kind: RouteKind::Multipath { nexthops, src: *src }, ..*route });
+        }
+    }
+
+    fn delete_devices(&mut self) {
+        let names = self.doomed.iter().map(|name| Step::DeleteDevice { name: (*name).to_owned() });
+        self.steps.extend(names);
+    }
+
+    fn machine_sysctls(&mut self) {
+        let desired = self.desired;
+        let devices: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
+        for sysctl in &desired.sysctls {
+            let of_device = sysctl.device().is_some_and(|name| devices.contains(name.as_str()));
+            if !of_device && !self.lacks_ipv6(sysctl) {
+                self.set(sysctl, self.actual.sysctls.get(&sysctl.key));
+            }
+        }
+    }
+
+    fn device(&mut self, device: &Device) {
+        let existing = self.actual.devices.get(&device.name).filter(|_| !self.doomed.contains(device.name.as_str()));
+        if existing.is_none() {
+            self.steps.push(Step::CreateDevice { name: device.name.clone(), alias: device.alias.clone() });
+        }
+        let ipv6 = self.actual.ipv6 && device.mtu >= IPV6_LEAST_MTU;
+        for sysctl in self.desired.sysctls.iter().filter(|sysctl| sysctl.device().as_ref() == Some(&device.name)) {
+            if ipv6 || !sysctl.is_ipv6() {
+                // A new device has the defaults, whatever its predecessor had.
+                self.set(sysctl, existing.and_then(|_| self.actual.sysctls.get(&sysctl.key)));
+            }
+        }
+        self.configure(device, existing);
+        if ipv6 {
+            self.addresses(device, existing);
+        }
+        self.qdisc(device, existing);
+    }
+
+    fn configure(&mut self, device: &Device, existing: Option<&ActualDevice>) {
+        let alias = existing.and_then(|existing| existing.alias.as_ref());
+        let alias = (alias != Some(&device.alias)).then(|| device.alias.clone());
+        let mtu = (existing.map(|existing| existing.mtu) != Some(device.mtu)).then_some(device.mtu);
+        let length = existing.map(|existing| existing.txqueuelen);
+        let txqueuelen = (length != Some(device.txqueuelen)).then_some(device.txqueuelen);
+        let up = !existing.is_some_and(|existing| existing.up);
+        if alias.is_some() || mtu.is_some() || txqueuelen.is_some() || up {
+            self.steps.push(Step::ConfigureDevice { name: device.name.clone(), alias, mtu, txqueuelen, up });
+        }
+    }
+
+    /// Only link-local addresses are ours; others may be put on a device of ours by whoever likes.
+    fn addresses(&mut self, device: &Device, existing: Option<&ActualDevice>) {
+        let mut missing = true;
+        for net in existing.map_or(&[][..], |existing| &existing.addresses) {
+            let IpAddr::V6(address) = net.addr() else { continue };
+            if address == device.link_local && net.prefix_len() == 64 {
+                missing = false;
+            } else if address.is_unicast_link_local() {
+                let device = device.name.clone();
+                self.steps.push(Step::RemoveAddress { device, address, prefix_len: net.prefix_len() });
+            }
+        }
+        if missing {
+            self.steps.push(Step::AddAddress { device: device.name.clone(), address: device.link_local });
+        }
+    }
+
+    fn qdisc(&mut self, device: &Device, existing: Option<&ActualDevice>) {
+        let Some(kind) = &device.qdisc else { return };
+        let present = existing.and_then(|existing| existing.qdisc.as_ref());
+        if present != Some(kind) && !self.actual.lacking_qdiscs.contains(kind) {
+            self.steps.push(Step::SetQdisc { device: device.name.clone(), kind: kind.clone() });
+        }
+    }
+
+    fn routes(&mut self) {
+        for route in self.desired.routes.iter().filter(|route| route.kind != RouteKind::Unreachable) {
+            self.put(route);
+        }
+    }
+
+    fn lift(&mut self) {
+        let wanted: BTreeSet<Key> = self.desired.routes.iter().map(Key::of).collect();
+        let undesired: Vec<Key> = self.routes.keys().copied().filter(|key| !wanted.contains(key)).collect();
+        undesired.into_iter().for_each(|key| self.delete(key));
+    }
+
+    /// Makes or replaces a route, unless it is there as it shall be.
+    fn put(&mut self, route: &Route) {
+        let key = Key::of(route);
+        let route = Route { prefix: key.prefix, metric: key.metric, kind: self.normal(&route.kind) };
+        let kind = actual_kind(&route.kind);
+        match self.routes.get(&key) {
+            Some(present) if *present == kind => return,
+            Some(present) if same_type(present, &kind) => self.steps.push(Step::ReplaceRoute(route)),
+            present => {
+                // IPv6 would put a route of another type beside the old one, whatever the request says.
+                if present.is_some() {
+                    self.delete(key);
+                }
+                self.steps.push(Step::AddRoute(route));
+            }
+        }
+        self.routes.insert(key, kind);
+    }
+
+    /// The nexthops that have carrier first: IPv6 replaces a route by the first nexthop and then adds the others one by one
+    /// (`ip6_route_multipath_add`), so the first must be able to carry everything for that moment.
+    fn normal(&self, kind: &RouteKind) -> RouteKind {
+        let RouteKind::Multipath { nexthops, src } = kind else { return RouteKind::Unreachable };
+        let carrier = |nexthop: &Nexthop| self.actual.devices.get(&nexthop.device).is_some_and(|device| device.carrier);
+        let mut nexthops = normal_nexthops(nexthops);
+        nexthops.sort_by_key(|nexthop| (!carrier(nexthop), nexthop.clone()));
+        RouteKind::Multipath { nexthops, src: *src }
+    }
+
+    fn delete(&mut self, key: Key) {
+        self.routes.remove(&key);
+        self.steps.push(Step::DeleteRoute { prefix: key.prefix, metric: key.metric });
+    }
+
+    fn set(&mut self, sysctl: &Sysctl, present: Option<&String>) {
+        let fits = |value: &String| *value == sysctl.value || sysctl.tolerated.contains(value);
+        if !present.is_some_and(fits) {
+            self.steps.push(Step::SetSysctl(sysctl.clone()));
+        }
+    }
+
+    fn lacks_ipv6(&self, sysctl: &Sysctl) -> bool {
+        sysctl.is_ipv6() && !self.actual.ipv6
+    }
+}
+
+/// Whether a device of ours can be attached to by a descriptor without `IFF_MULTI_QUEUE`, and stays when that is closed.
+fn is_attachable(device: &ActualDevice) -> bool {
+    device.tun.is_some_and(|tun| tun.persistent && !tun.multi_queue)
+}
+
+/// As the kernel gives nexthops back: each once, sorted, without a weight where there is only one.
+fn normal_nexthops(nexthops: &[Nexthop]) -> Vec<Nexthop> {
+    let mut normal: Vec<Nexthop> = nexthops.to_vec();
+    let alone = normal.len() == 1;
+    normal.iter_mut().for_each(|nexthop| nexthop.weight = if alone { 1 } else { nexthop.weight.max(1) });
+    normal.sort();
+    normal.dedup();
+    normal
+}
+
+fn actual_kind(kind: &RouteKind) -> ActualRouteKind {
+    match kind {
+        RouteKind::Multipath { nexthops, src } => {
+            ActualRouteKind::Unicast { nexthops: normal_nexthops(nexthops), src: *src }
+        }
+        RouteKind::Unreachable => ActualRouteKind::Unreachable,
+    }
+}
+
+fn same_type(left: &ActualRouteKind, right: &ActualRouteKind) -> bool {
+    std::mem::discriminant(left) == std::mem::discriminant(right)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What can go wrong, and what to do about it.
 
-use std::io;
+use std::{fmt, io};
 
 use ipnet::IpNet;
 
@@ -34,8 +34,8 @@ pub struct ForeignError {
     pub found: Vec<Foreign>,
 }
 
-impl std::fmt::Display for ForeignError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ForeignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.found.iter().map(ToString::to_string).collect();
         f.write_str(&lines.join("; "))
     }
@@ -56,9 +56,9 @@ pub enum NetworkError {
         what: &'static str,
         /// The kernel's answer.
         #[source]
-        source: rtnetlink::Error,
+        source: KernelError,
     },
-    /// A file under `/proc/sys`, or the record of sysctls.
+    /// A file under `/proc/sys`.
     #[error("cannot read {path}: {source}")]
     File {
         /// Which.
@@ -67,7 +67,52 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
+    /// The record of the sysctls that we changed.
+    #[error("cannot use {path}, the record of machine-wide sysctls: {source}")]
+    Record {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
+
+/// What the kernel answered to a request, with its own explanation where it gives one.
+#[derive(Debug)]
+pub struct KernelError {
+    /// The error number.
+    pub error: io::Error,
+    /// The text of the extended acknowledgement ("Invalid prefsrc address").
+    pub explanation: Option<String>,
+}
+
+impl KernelError {
+    pub(crate) fn errno(&self) -> i32 {
+        self.error.raw_os_error().unwrap_or(0)
+    }
+}
+
+impl From<io::Error> for KernelError {
+    fn from(error: io::Error) -> KernelError {
+        KernelError { error, explanation: None }
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        if let Some(explanation) = &self.explanation {
+            write!(f, " ({explanation})")?;
+        }
+        if self.error.kind() == io::ErrorKind::PermissionDenied {
+            f.write_str(": run as root or give the program CAP_NET_ADMIN")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for KernelError {}
 
 /// A step could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -15,18 +15,23 @@
 #![forbid(unsafe_code)]
 
 mod actual;
+mod apply;
+mod connection;
 mod desired;
 mod difference;
 mod error;
+mod lookup;
 mod network;
+mod read;
 mod step;
 mod sysctl;
 
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
 pub use difference::{Protection, difference};
-pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, NetworkError};
-pub use network::{LocalAddress, Network, Reach};
+pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};
+pub use lookup::{LocalAddress, Reach};
+pub use network::Network;
 pub use step::Step;
 
 /// Route protocol number of our routes ("m" in ASCII); no entry of iproute2's `rt_protos` has it.

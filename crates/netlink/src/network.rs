@@ -1,28 +1,42 @@
 //! The connection to the kernel.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use tracing::{info, warn};
 
-use crate::{Actual, ActualDevice, ActualRoute, ApplyError, ConvergeError, Desired, NetworkError, Protection, Step};
+use crate::apply::{self, Failure};
+use crate::connection::Connection;
+use crate::read::{self, Which};
+use crate::sysctl::{self, Record};
+use crate::{
+    Actual, ActualDevice, ActualRoute, ApplyError, ConvergeError, Desired, KernelError, NetworkError, Protection, Step,
+    Sysctl, difference,
+};
 
 /// A netlink connection in the network namespace of the thread that made it.
 ///
 /// Tun devices and `/proc/sys` go by the *calling* thread's namespace: use it from threads of one namespace only
-/// (a current-thread runtime, or a process that is in it as a whole).
+/// (a current-thread runtime, or a process that is in it as a whole). Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Network {
+    pub(crate) connection: Connection,
     record: Option<PathBuf>,
+    /// Kinds that the kernel was found to lack: asked for once, warned of once.
+    lacking_qdiscs: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Network {
-    /// Opens the connection; its task runs on the current tokio runtime until the value is dropped.
+    /// Opens the connection; its task runs on the current tokio runtime until the last clone is dropped.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new() -> Result<Network, NetworkError> {
-        Ok(Network { record: None })
+        let connection = Connection::open().map_err(NetworkError::Open)?;
+        Ok(Network { connection, record: None, lacking_qdiscs: Arc::default() })
     }
 
     /// Where the previous values of machine-wide sysctls are kept (a file in the runtime directory). Without it such a
@@ -34,98 +48,153 @@ impl Network {
     }
 
     /// Reads the kernel's state as far as it concerns `desired`.
-    pub async fn actual(&self, _desired: &Desired) -> Result<Actual, NetworkError> {
-        Ok(Actual::default())
+    pub async fn actual(&self, desired: &Desired) -> Result<Actual, NetworkError> {
+        let mut devices = read::devices(&self.connection).await.map_err(reading("devices"))?;
+        let names: BTreeMap<u32, String> = devices.iter().map(|device| (device.index, device.name.clone())).collect();
+        let mut addresses: BTreeMap<u32, Vec<IpNet>> = BTreeMap::new();
+        for local in self.local_addresses().await? {
+            addresses.entry(local.index).or_default().push(local.address);
+        }
+        for device in &mut devices {
+            device.addresses = addresses.remove(&device.index).unwrap_or_default();
+        }
+        let prefixes: BTreeSet<IpNet> = desired.routes.iter().map(|route| route.prefix.trunc()).collect();
+        let concerns = |route: &ActualRoute| route.is_ours() || prefixes.iter().any(|net| net.contains(&route.prefix));
+        Ok(Actual {
+            devices: devices.into_iter().map(|device| (device.name.clone(), device)).collect(),
+            routes: self.routes(&names, concerns).await?,
+            sysctls: present_sysctls(desired)?,
+            ipv6: sysctl::path("net.ipv6.conf.all").exists(),
+            lacking_qdiscs: self.lacking_qdiscs().clone(),
+        })
     }
 
-    /// Makes one step. A queueing discipline that the kernel lacks is logged as a warning and is no error.
-    pub async fn apply(&self, _step: &Step) -> Result<(), ApplyError> {
-        Ok(())
+    async fn routes(
+        &self,
+        names: &BTreeMap<u32, String>,
+        keep: impl Fn(&ActualRoute) -> bool,
+    ) -> Result<Vec<ActualRoute>, NetworkError> {
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let some = read::routes(&self.connection, family, names, &keep).await;
+            routes.extend(some.map_err(reading("routes"))?);
+        }
+        Ok(routes)
+    }
+
+    /// The steps of `down`, not yet made: all our routes and devices, then the machine-wide sysctls that still have our
+    /// value; the `unreachable` routes only with [`Protection::Lift`].
+    pub async fn teardown(&self, protection: Protection) -> Result<Vec<Step>, ConvergeError> {
+        let nothing = Desired::default();
+        let mut steps = difference(&nothing, &self.actual(&nothing).await?, protection)?;
+        steps.extend(self.restoration()?);
+        Ok(steps)
+    }
+
+    /// The steps that put back the machine-wide sysctls which the record holds and which still have our value.
+    pub fn restoration(&self) -> Result<Vec<Step>, NetworkError> {
+        self.record.as_deref().map_or(Ok(Vec::new()), |path| Record::load(path)?.restoration())
     }
 
     /// Reads, compares, applies and logs; the steps that were made. Idempotent: a second run makes none.
     pub async fn converge(&self, desired: &Desired, protection: Protection) -> Result<Vec<Step>, ConvergeError> {
-        let steps = crate::difference(desired, &self.actual(desired).await?, protection)?;
-        for step in &steps {
-            self.apply(step).await?;
-        }
+        let steps = difference(desired, &self.actual(desired).await?, protection)?;
+        self.apply_all(&steps).await?;
         Ok(steps)
     }
 
-    /// The steps that put back the machine-wide sysctls which the record holds and which still have our value: the last
-    /// part of `down`.
-    pub fn restoration(&self) -> Result<Vec<Step>, NetworkError> {
-        Ok(Vec::new())
+    /// Makes the steps in order, up to the first that fails.
+    pub async fn apply_all(&self, steps: &[Step]) -> Result<(), ApplyError> {
+        for step in steps {
+            self.apply(step).await?;
+        }
+        Ok(())
     }
 
-    /// MTU of the way to `remote`: its device's, or the route's own `mtu` if that is smaller. None without a route.
-    pub async fn underlay_mtu(&self, _remote: IpAddr) -> Result<Option<u32>, NetworkError> {
-        Ok(None)
+    /// Makes one step and logs it. A queueing discipline that the kernel lacks is logged as a warning and is no error.
+    pub async fn apply(&self, step: &Step) -> Result<(), ApplyError> {
+        info!("{step}");
+        let failed = |failure: Failure| ApplyError { step: step.to_string(), reason: failure.to_string() };
+        self.make(step).await.map_err(failed)
     }
 
-    /// Whether this machine has the address, on whichever device.
-    pub async fn has_address(&self, address: IpAddr) -> Result<bool, NetworkError> {
-        Ok(self.local_addresses().await?.iter().any(|local| local.address.addr() == address))
+    async fn make(&self, step: &Step) -> Result<(), Failure> {
+        let kernel = &self.connection;
+        match step {
+            Step::CreateDevice { name, alias } => apply::create_device(kernel, name, alias).await,
+            Step::DeleteDevice { name } => apply::delete_device(kernel, name).await,
+            Step::ConfigureDevice { name, alias, mtu, txqueuelen, up } => {
+                apply::configure_device(kernel, name, alias.as_deref(), *mtu, *txqueuelen, *up).await
+            }
+            Step::AddAddress { device, address } => apply::add_address(kernel, device, *address).await,
+            Step::RemoveAddress { device, address, prefix_len } => {
+                apply::remove_address(kernel, device, *address, *prefix_len).await
+            }
+            Step::SetQdisc { device, kind } => self.set_qdisc(device, kind).await,
+            Step::AddRoute(route) => apply::add_route(kernel, route).await,
+            Step::ReplaceRoute(route) => apply::replace_route(kernel, route).await,
+            Step::DeleteRoute { prefix, metric } => apply::delete_route(kernel, *prefix, *metric).await,
+            Step::SetSysctl(sysctl) => self.set_sysctl(sysctl),
+            Step::RestoreSysctl { key, before } => self.restore_sysctl(key, before),
+        }
     }
 
-    /// Every address of this machine.
-    pub async fn local_addresses(&self) -> Result<Vec<LocalAddress>, NetworkError> {
-        Ok(Vec::new())
+    async fn set_qdisc(&self, device: &str, kind: &str) -> Result<(), Failure> {
+        if !apply::set_qdisc(&self.connection, device, kind).await? {
+            warn!("this kernel has no queueing discipline {kind}: {device} keeps the default one");
+            self.lacking_qdiscs().insert(kind.to_owned());
+        }
+        Ok(())
     }
 
-    /// Whether the kernel forwards packets: for IPv4 `net.ipv4.ip_forward`, for IPv6 `net.ipv6.conf.all.forwarding`.
-    pub fn forwards(&self, _ipv6: bool) -> Result<bool, NetworkError> {
-        Ok(false)
+    fn lacking_qdiscs(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A set of names is whole whatever panicked while it was held.
+        self.lacking_qdiscs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Routes of others that take packets away from `routed` networks: see [`Actual::foreign_inside`].
-    pub async fn foreign_routes(&self, _routed: &[IpNet], _metric: u32) -> Result<Vec<ActualRoute>, NetworkError> {
-        Ok(Vec::new())
+    fn set_sysctl(&self, sysctl: &Sysctl) -> Result<(), Failure> {
+        let Sysctl { key, value, .. } = sysctl;
+        if let (true, Some(present)) = (sysctl.machine_wide, sysctl::read(key)?) {
+            Record::note(self.record()?, key, &present, value)?;
+        }
+        write_sysctl(key, value)
     }
 
-    /// A device's interface index; none if there is no such device.
-    pub async fn device_index(&self, name: &str) -> Result<Option<u32>, NetworkError> {
-        Ok(self.device(name).await?.map(|device| device.index))
+    fn restore_sysctl(&self, key: &str, before: &str) -> Result<(), Failure> {
+        let path = self.record()?;
+        if Record::load(path)?.is_in_force(key)? {
+            write_sysctl(key, before)?;
+        }
+        Ok(Record::forget(path, key)?)
     }
 
-    /// A device as the kernel has it (without addresses and queueing discipline); none if there is no such device.
-    pub async fn device(&self, _name: &str) -> Result<Option<ActualDevice>, NetworkError> {
-        Ok(None)
+    fn record(&self) -> Result<&Path, Failure> {
+        self.record.as_deref().ok_or(Failure::NoRecord)
     }
 
-    /// How the kernel would send a packet to `to` now, from the address `from` if given.
-    pub async fn route_to(&self, _to: IpAddr, _from: Option<IpAddr>) -> Result<Reach, NetworkError> {
-        Ok(Reach::NoRoute)
+    /// A device as the kernel has it, without its addresses; none if there is no such device. As a side effect the kernel acts at
+    /// once on the device's pending change of carrier (net/core/link_watch.c).
+    pub async fn device(&self, name: &str) -> Result<Option<ActualDevice>, NetworkError> {
+        read::device(&self.connection, Which::Name(name)).await.map_err(reading("a device"))
     }
 }
 
-/// An address of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalAddress {
-    /// The address with its prefix length.
-    pub address: IpNet,
-    /// Index of its device.
-    pub index: u32,
+/// Values of the keys that exist.
+fn present_sysctls(desired: &Desired) -> Result<BTreeMap<String, String>, NetworkError> {
+    let mut present = BTreeMap::new();
+    for sysctl in &desired.sysctls {
+        if let Some(value) = sysctl::read(&sysctl.key)? {
+            present.insert(sysctl.key.clone(), value);
+        }
+    }
+    Ok(present)
 }
 
-/// The kernel's answer to a route look-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// Out of a device.
-    Device {
-        /// Its name.
-        name: String,
-        /// Its index.
-        index: u32,
-        /// The gateway on the way.
-        gateway: Option<IpAddr>,
-        /// The source address that the kernel would choose.
-        source: Option<IpAddr>,
-    },
-    /// An address of this machine.
-    Local,
-    /// An `unreachable` route (or `blackhole`, `prohibit`).
-    Unreachable,
-    /// No route at all.
-    NoRoute,
+fn write_sysctl(key: &str, value: &str) -> Result<(), Failure> {
+    let error = |source| Failure::Write { path: sysctl::path(key).display().to_string(), source };
+    sysctl::write(key, value).map_err(error)
+}
+
+pub(crate) fn reading(what: &'static str) -> impl Fn(KernelError) -> NetworkError {
+    move |source| NetworkError::Read { what, source }
 }
