@@ -78,6 +78,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Best effort: a stale id is never believed without the lock.
         let _stale = self.0.set_len(0);
+        // Closing alone would leave the lock to a child between fork and exec, which holds a copy of the descriptor.
+        let _closed_next = flock(&self.0, FlockOperation::Unlock);
     }
 }
 

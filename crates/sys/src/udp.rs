@@ -26,8 +26,11 @@ pub use endpoint::Endpoint;
 /// The most datagrams in one train (`UDP_MAX_SEGMENTS` before Linux 6.9, which has 128).
 pub const MAX_SEGMENTS: usize = 64;
 
-/// The most bytes in one train over IPv4; IPv6 would take 20 more.
-pub const MAX_TRAIN: usize = 65507;
+/// The most bytes in one train that reaches the device whole: 65535 less 14 of Ethernet, 40 of IPv6 and 8 of UDP.
+///
+/// Up to 65507 are sent (65527 over IPv6), but a packet that with its Ethernet header reaches a device's `gso_max_size`
+/// (65536) is cut by the kernel first (net/core/dev.c, `gso_features_check`), which costs what the train saved.
+pub const MAX_TRAIN: usize = 65473;
 
 /// A bound, non-blocking UDP socket, IPv4, IPv6 or both.
 #[derive(Debug)]

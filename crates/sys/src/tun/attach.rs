@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use thiserror::Error;
 
 use super::VNET_HEADER_LEN;
-use crate::{device, ioctl};
+use crate::{device, ioctl, process};
 
 const CLONE_DEVICE: &str = "/dev/net/tun";
 
@@ -125,7 +125,8 @@ pub fn access() -> Result<(), AttachError> {
     open(CLONE_DEVICE).map(drop)
 }
 
-/// Makes a persistent tun device without configuring it, for tests and labs; fails if the interface exists.
+/// Makes a persistent tun device of the effective user's without configuring it, for tests and labs; fails if the
+/// interface exists. A device without owner could be attached by any user who may open `/dev/net/tun`.
 ///
 /// # Errors
 /// As [`super::Tun::attach`]; [`AttachError::Busy`] if the name is taken.
@@ -135,6 +136,7 @@ pub fn create(name: &str) -> Result<(), AttachError> {
     /// Refuses a name that exists (linux/if_tun.h).
     const IFF_TUN_EXCL: c_int = 0x8000;
     set_interface(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | IFF_TUN_EXCL).map_err(other)?;
+    set_owner(&fd, process::effective_uid()).map_err(other)?;
     set_persistent(&fd, true).map_err(other)
 }
 
@@ -203,6 +205,12 @@ fn set_header(fd: &OwnedFd) -> io::Result<()> {
     unsafe { ioctl::with_pointer(fd, libc::TUNSETVNETHDRSZ, &mut length) }?;
     // SAFETY: TUNSETVNETLE takes a pointer to an int.
     unsafe { ioctl::with_pointer(fd, libc::TUNSETVNETLE, &mut little_endian) }?;
+    Ok(())
+}
+
+fn set_owner(fd: &OwnedFd, user: u32) -> io::Result<()> {
+    // SAFETY: TUNSETOWNER takes a user id, not a pointer.
+    unsafe { ioctl::with_value(fd, libc::TUNSETOWNER, user.into()) }?;
     Ok(())
 }
 

@@ -1,1 +1,103 @@
-//! To come.
+//! What an unprivileged thread is told.
+
+use std::{io, thread};
+
+use meshtun_sys::{
+    capability::{self, Capability},
+    capture::{Layer, PacketSocket},
+    device,
+    netns::Namespace,
+    tun::{self, AttachError, Tun},
+    udp::{BindError, Udp, UdpOptions},
+};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_thread_res_uid};
+
+use crate::support::{fresh, netns_tests};
+
+/// Runs `work` on a thread in a fresh namespace that gave up every capability.
+fn without_rights<T: Send>(prepare: impl FnOnce() + Send, work: impl FnOnce() -> T + Send) -> T {
+    let inside = || {
+        prepare();
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
+        work()
+    };
+    fresh().run_in(inside).unwrap()
+}
+
+netns_tests! {
+    fn capabilities_are_told_as_they_are() {
+        assert!(capability::has_net_admin() && capability::has(Capability::SysAdmin).unwrap());
+        without_rights(|| (), || {
+            assert!(!capability::has_net_admin());
+            for capability in [Capability::NetAdmin, Capability::NetRaw, Capability::SysAdmin] {
+                assert!(!capability::has(capability).unwrap());
+            }
+        });
+        assert!(capability::has_net_admin(), "another thread's loss is not ours");
+    }
+
+    fn an_unprivileged_thread_makes_no_namespace_and_no_device() {
+        without_rights(|| (), || {
+            assert_eq!(Namespace::new().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(device::set_up("lo", false).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            // No access to /dev/net/tun, or access and no right.
+            assert!(matches!(tun::create("mt0"), Err(AttachError::Permission { .. } | AttachError::NoDevNetTun)));
+        });
+    }
+
+    fn an_unprivileged_thread_enters_no_foreign_namespace() {
+        let foreign = fresh();
+        let refused = without_rights(|| (), || foreign.run_in(|| ()).unwrap_err());
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    fn an_unprivileged_socket_is_refused_its_port_or_mark_by_name() {
+        without_rights(|| (), || {
+            let local = "127.0.0.1:0".parse().unwrap();
+            let refused = Udp::bind(&UdpOptions { mark: Some(1), ..UdpOptions::new(local) }).unwrap_err();
+            assert!(matches!(refused, BindError::Permission { what: "mark", .. }), "{refused}");
+            let refused = Udp::bind(&UdpOptions::new("127.0.0.1:53".parse().unwrap())).unwrap_err();
+            assert!(matches!(refused, BindError::Permission { what: "port", .. }), "{refused}");
+            assert_eq!(io::Error::from(refused).kind(), io::ErrorKind::PermissionDenied);
+            // An ordinary one is bound, with the buffers that the machine allows everyone.
+            Udp::bind(&UdpOptions::new(local)).unwrap();
+        });
+    }
+
+    fn an_unprivileged_thread_opens_no_packet_socket() {
+        let refused = without_rights(|| (), || PacketSocket::open("lo", Layer::Link, &[]).unwrap_err());
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+    }
+}
+
+/// A user that is not root and, in the initial user namespace, nobody's.
+const STRANGER: u32 = 65_534;
+
+mod tun_owner {
+    use super::*;
+
+    netns_tests! {
+        fn a_device_is_attached_by_its_owner_only() {
+            if tun::access().is_err() {
+                return crate::support::cannot("a device is attached by its owner only", "no /dev/net/tun");
+            }
+            fresh().run_in(|| {
+                tun::create("mt0").unwrap();
+                thread::scope(|scope| {
+                    scope.spawn(|| match become_stranger() {
+                        Err(refused) => crate::support::cannot("attaching as another user", &refused.to_string()),
+                        Ok(()) => assert!(matches!(Tun::attach("mt0"), Err(AttachError::Permission { .. }))),
+                    });
+                });
+                Tun::attach("mt0").unwrap();
+            }).unwrap();
+        }
+    }
+
+    /// Fails in a user namespace, which knows one user.
+    fn become_stranger() -> io::Result<()> {
+        let stranger = rustix::process::Uid::from_raw(STRANGER);
+        Ok(set_thread_res_uid(stranger, stranger, stranger)?)
+    }
+}

@@ -1,1 +1,319 @@
-//! To come.
+//! Trains, endpoints, errors, buffers.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+};
+
+use meshtun_sys::{
+    epoll::{Epoll, Events, Interest},
+    netns::Namespace,
+    udp::{self, BindError, Endpoint, MAX_SEGMENTS, MAX_TRAIN, Received, Udp, UdpOffloads, UdpOptions},
+};
+
+use crate::{
+    allocations,
+    support::{Cable, eventually, fresh, ip, netns_tests, wait_for},
+};
+
+fn bind_in(namespace: &Namespace, local: &str) -> Udp {
+    namespace.run_in(|| Udp::bind(&UdpOptions::new(local.parse().unwrap())).unwrap()).unwrap()
+}
+
+fn endpoint(of: &Udp) -> Endpoint {
+    of.local_addr().into()
+}
+
+/// Two sockets, `left` 10.1.0.1:7000 and `right` 10.1.0.2:7000, at the ends of a cable.
+fn pair() -> (Udp, Udp, Cable) {
+    let cable = Cable::new();
+    (bind_in(&cable.left, "10.1.0.1:7000"), bind_in(&cable.right, "10.1.0.2:7000"), cable)
+}
+
+fn receive(socket: &Udp, buffer: &mut [u8]) -> Received {
+    wait_for("a datagram", || socket.receive(buffer))
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+fn truncated(truncated: bool, len: usize, segment: usize, from: &Udp) -> Received {
+    Received { len, segment, from: endpoint(from), truncated }
+}
+
+netns_tests! {
+    fn this_kernel_sends_and_receives_trains() {
+        // Without these, most of what follows proves less than it says.
+        assert_eq!(bind_in(&fresh(), "127.0.0.1:0").offloads(), UdpOffloads { gso: true, gro: true });
+    }
+
+    fn a_train_arrives_as_a_train() {
+        let (left, right, _cable) = pair();
+        let mut buffer = vec![0; 65535];
+        for (len, segment) in [(40 * 1200, 1200), (3 * 1200 + 1, 1200), (64 * 1000, 1000), (44 * 1472, 1472), (2, 1)] {
+            let train = pattern(len);
+            left.send_train(&endpoint(&right), &train, segment).unwrap();
+            assert_eq!(receive(&right, &mut buffer), truncated(false, len, segment, &left), "{len} by {segment}");
+            assert!(buffer[..len] == train);
+        }
+    }
+
+    fn a_train_of_one_is_a_datagram() {
+        let (left, right, _cable) = pair();
+        let mut buffer = vec![0; 65535];
+        for (len, segment) in [(1000, 1000), (999, 1000), (0, 1000)] {
+            left.send_train(&endpoint(&right), &pattern(len), segment).unwrap();
+            assert_eq!(receive(&right, &mut buffer), truncated(false, len, len, &left));
+        }
+    }
+
+    fn a_train_over_loopback_and_over_ipv6_arrives_as_a_train() {
+        let namespace = fresh();
+        let mut buffer = vec![0; 65535];
+        for address in ["127.0.0.1:7000", "[::1]:7000"] {
+            let (sender, receiver) = (bind_in(&namespace, &address.replace("7000", "0")), bind_in(&namespace, address));
+            sender.send_train(&endpoint(&receiver), &pattern(50_000), 1280).unwrap();
+            assert_eq!(receive(&receiver, &mut buffer), truncated(false, 50_000, 1280, &sender));
+        }
+    }
+
+    fn the_longest_train_arrives_whole_in_both_families() {
+        let cable = Cable::new();
+        let mut buffer = vec![0; 65535];
+        for (from, to) in [("10.1.0.1:7000", "10.1.0.2:7000"), ("[fd01::1]:7000", "[fd01::2]:7000")] {
+            let (left, right) = (bind_in(&cable.left, from), bind_in(&cable.right, to));
+            left.send_train(&endpoint(&right), &pattern(MAX_TRAIN), 1400).unwrap();
+            assert_eq!(receive(&right, &mut buffer), truncated(false, MAX_TRAIN, 1400, &left));
+        }
+    }
+
+    fn more_bytes_or_segments_than_a_train_holds_are_refused() {
+        let (left, right, _cable) = pair();
+        let bytes = pattern(65_508);
+        assert!(udp::is_message_too_long(&left.send_train(&endpoint(&right), &bytes, 1400).unwrap_err()));
+        left.send_train(&endpoint(&right), &bytes[..MAX_SEGMENTS * 10], 10).unwrap();
+        assert_eq!(receive(&right, &mut vec![0; 65535]).len, MAX_SEGMENTS * 10);
+        // 128 since Linux 6.9.
+        left.send_train(&endpoint(&right), &bytes[..129 * 10], 10).unwrap_err();
+    }
+
+    fn a_datagram_over_the_mtu_is_refused_and_the_socket_goes_on() {
+        let (left, right, _cable) = pair();
+        let mut buffer = vec![0; 65535];
+        let (longest, bytes) = (1500 - 28, pattern(20_000));
+        let refused = [
+            left.send_train(&endpoint(&right), &bytes, longest + 1).unwrap_err(),
+            left.send_to(&bytes[..=longest], &endpoint(&right)).unwrap_err(),
+            left.send_each(&endpoint(&right), &bytes, longest + 1).unwrap_err(),
+        ];
+        for error in refused {
+            assert!(udp::is_message_too_long(&error) && !udp::is_gso_unsupported(&error), "{error}");
+        }
+        left.send_train(&endpoint(&right), &bytes, longest).unwrap();
+        assert_eq!(receive(&right, &mut buffer).len, bytes.len());
+        left.send_to(&bytes[..longest], &endpoint(&right)).unwrap();
+        assert_eq!(receive(&right, &mut buffer).len, longest);
+    }
+
+    fn the_kernels_path_mtu_is_not_consulted() {
+        let (left, right, cable) = pair();
+        ip(&cable.left, "route add 10.1.0.2/32 dev wire mtu 1000");
+        left.send_to(&pattern(1472), &endpoint(&right)).unwrap();
+        assert_eq!(receive(&right, &mut vec![0; 65535]).len, 1472);
+    }
+
+    fn what_is_longer_than_the_buffer_is_reported_as_truncated() {
+        let (left, right, _cable) = pair();
+        let mut buffer = vec![0; 65535];
+        left.send_train(&endpoint(&right), &pattern(MAX_TRAIN), 1400).unwrap();
+        assert_eq!(receive(&right, &mut buffer[..60_000]), truncated(true, 60_000, 1400, &left));
+        left.send_to(&pattern(1000), &endpoint(&right)).unwrap();
+        assert_eq!(receive(&right, &mut buffer[..999]), truncated(true, 999, 999, &left));
+        left.send_to(&pattern(1000), &endpoint(&right)).unwrap();
+        assert_eq!(receive(&right, &mut buffer[..1000]), truncated(false, 1000, 1000, &left));
+    }
+
+    fn a_datagram_of_64_kib_in_fragments_is_received_and_reported() {
+        let cable = Cable::new();
+        let right = bind_in(&cable.right, "10.1.0.2:7000");
+        let attacker = cable.left.run_in(|| UdpSocket::bind("10.1.0.1:7000").unwrap()).unwrap();
+        attacker.send_to(&pattern(65_507), right.local_addr()).unwrap();
+        let received = receive(&right, &mut vec![0; 65_507]);
+        assert_eq!((received.len, received.segment, received.truncated), (65_507, 65_507, false));
+        attacker.send_to(&pattern(65_507), right.local_addr()).unwrap();
+        let received = receive(&right, &mut vec![0; 65_506]);
+        assert_eq!((received.len, received.segment, received.truncated), (65_506, 65_506, true));
+    }
+
+    fn without_gso_a_train_goes_out_datagram_by_datagram() {
+        let (left, right, _cable) = pair();
+        left.disable_gso();
+        assert!(!left.offloads().gso);
+        let (train, mut buffer) = (pattern(100 * 700 + 1), vec![0; 65535]);
+        left.send_train(&endpoint(&right), &train[..5001], 1000).unwrap();
+        let sizes: Vec<_> = (0..6).map(|_| receive(&right, &mut buffer).len).collect();
+        assert_eq!(sizes, [1000, 1000, 1000, 1000, 1000, 1]);
+        assert_eq!(left.send_each(&endpoint(&right), &train, 700).unwrap(), train.len());
+        let mut arrived = Vec::new();
+        while arrived.len() < train.len() {
+            let received = receive(&right, &mut buffer);
+            arrived.extend_from_slice(&buffer[..received.len]);
+        }
+        assert!(arrived == train);
+    }
+
+    fn sending_each_stops_at_a_whole_datagram_when_the_buffer_is_full() {
+        let cable = Cable::new();
+        let options = UdpOptions { send_buffer: 0, ..UdpOptions::new("10.1.0.1:7000".parse().unwrap()) };
+        let left = cable.left.run_in(|| Udp::bind(&options).unwrap()).unwrap();
+        // Nobody answers for this neighbour: what is sent waits, and holds the send buffer.
+        let nobody = Endpoint::from(SocketAddr::from(([10, 1, 0, 99], 7000)));
+        let bytes = pattern(64 * 1000);
+        let sent = left.send_each(&nobody, &bytes, 1000).unwrap();
+        assert!(sent > 0 && sent < bytes.len() && sent.is_multiple_of(1000), "{sent} bytes");
+        assert!(udp::is_would_block(&left.send_each(&nobody, &bytes[sent..], 1000).unwrap_err()));
+        assert!(udp::is_would_block(&left.send_train(&nobody, &bytes[sent..], 1000).unwrap_err()));
+        assert!(udp::is_would_block(&left.send_to(&bytes[..1000], &nobody).unwrap_err()));
+    }
+
+    fn nothing_to_receive_would_block_and_epoll_tells_when_something_came() {
+        let (left, right, _cable) = pair();
+        let mut buffer = [0; 100];
+        assert!(udp::is_would_block(&right.receive(&mut buffer).unwrap_err()));
+        let (epoll, mut events) = (Epoll::new().unwrap(), Events::with_capacity(1));
+        epoll.add(&right, 5, Interest::Read).unwrap();
+        left.send_to(b"now", &endpoint(&right)).unwrap();
+        assert_eq!(epoll.wait(&mut events, None).unwrap(), 1);
+        assert_eq!(right.receive(&mut buffer).unwrap().len, 3);
+    }
+
+    fn a_socket_for_both_families_sends_to_either_and_knows_its_peers() {
+        let cable = Cable::new();
+        let (both, mut buffer) = (bind_in(&cable.right, "[::]:7000"), [0; 2000]);
+        for (from, to) in [("10.1.0.1:7001", "10.1.0.2:7000"), ("[fd01::1]:7001", "[fd01::2]:7000")] {
+            let peer = bind_in(&cable.left, from);
+            peer.send_to(b"hello", &to.parse::<SocketAddr>().unwrap().into()).unwrap();
+            let received = receive(&both, &mut buffer);
+            assert_eq!(received.from, endpoint(&peer));
+            assert_eq!(SocketAddr::from(received.from), peer.local_addr());
+            both.send_train(&received.from, &pattern(3000), 1000).unwrap();
+            let answer = receive(&peer, &mut [0; 3000]);
+            assert_eq!((answer.len, answer.segment, answer.from), (3000, 1000, to.parse::<SocketAddr>().unwrap().into()));
+        }
+        // DF on IPv4 from a dual-stack socket, too.
+        let far = Endpoint::from(SocketAddr::from(([10, 1, 0, 1], 7001)));
+        assert!(udp::is_message_too_long(&both.send_to(&[0; 1473], &far).unwrap_err()));
+    }
+
+    fn a_link_local_peer_keeps_its_scope() {
+        let cable = Cable::new();
+        for (side, address) in [(&cable.left, "fe80::1"), (&cable.right, "fe80::2")] {
+            ip(side, &format!("address add {address}/64 dev wire nodad"));
+        }
+        let bind = |namespace: &Namespace, address: &str| namespace.run_in(|| {
+            let scope = meshtun_sys::device::index_of("wire").unwrap().unwrap();
+            Udp::bind(&UdpOptions::new(format!("[{address}%{scope}]:7000").parse().unwrap())).unwrap()
+        }).unwrap();
+        let (left, right) = (bind(&cable.left, "fe80::1"), bind(&cable.right, "fe80::2"));
+        let SocketAddr::V6(mut to) = right.local_addr() else { panic!("{}", right.local_addr()) };
+        let SocketAddr::V6(from) = left.local_addr() else { panic!("{}", left.local_addr()) };
+        to.set_scope_id(from.scope_id());
+        left.send_to(b"hello", &SocketAddr::from(to).into()).unwrap();
+        let received = receive(&right, &mut [0; 10]);
+        right.send_to(b"hello", &received.from).unwrap();
+        assert_eq!(receive(&left, &mut [0; 10]).from, SocketAddr::from(to).into());
+    }
+
+    fn an_icmp_error_that_came_back_disturbs_no_later_call() {
+        let (left, right, _cable) = pair();
+        let closed = SocketAddr::from((Ipv4Addr::new(10, 1, 0, 2), 7999));
+        for _ in 0..3 {
+            left.send_to(b"nobody listens", &closed.into()).unwrap();
+        }
+        assert!(udp::is_would_block(&left.receive(&mut [0; 10]).unwrap_err()));
+        left.send_to(b"hello", &endpoint(&right)).unwrap();
+        assert_eq!(receive(&right, &mut [0; 10]).len, 5);
+    }
+
+    fn no_route_and_a_device_that_is_down_are_unreachable() {
+        let (left, right, cable) = pair();
+        let refused = left.send_to(b"x", &SocketAddr::from(([203, 0, 113, 1], 1)).into()).unwrap_err();
+        assert!(udp::is_unreachable(&refused), "{refused}");
+        ip(&cable.left, "route add unreachable 203.0.113.0/24");
+        let refused = left.send_train(&SocketAddr::from(([203, 0, 113, 1], 1)).into(), &[0; 2000], 1000).unwrap_err();
+        assert!(udp::is_unreachable(&refused), "{refused}");
+        ip(&cable.left, "link set wire down");
+        let refused = left.send_to(b"x", &endpoint(&right)).unwrap_err();
+        assert!(udp::is_unreachable(&refused), "{refused}");
+    }
+
+    fn datagrams_that_find_the_buffer_full_are_counted() {
+        let namespace = fresh();
+        let options = UdpOptions { receive_buffer: 0, ..UdpOptions::new("127.0.0.1:7000".parse().unwrap()) };
+        let receiver = namespace.run_in(|| Udp::bind(&options).unwrap()).unwrap();
+        let sender = bind_in(&namespace, "127.0.0.1:0");
+        assert_eq!(receiver.drops().unwrap(), 0);
+        for _ in 0..50 {
+            sender.send_to(&[0; 1000], &endpoint(&receiver)).unwrap();
+        }
+        let mut kept = 0;
+        while receiver.receive(&mut [0; 1000]).is_ok() {
+            kept += 1;
+        }
+        assert!(kept < 50);
+        assert_eq!(eventually("drops", || receiver.drops().ok().filter(|&drops| drops > 0)), 50 - kept);
+    }
+
+    fn buffers_go_beyond_the_machines_limit_with_the_right_to() {
+        let options = UdpOptions { receive_buffer: 32 << 20, send_buffer: 16 << 20, ..UdpOptions::new("127.0.0.1:0".parse().unwrap()) };
+        let (receive, send) = fresh().run_in(|| Udp::bind(&options).unwrap().buffers().unwrap()).unwrap();
+        let limit: usize = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        // In a user namespace the right is missing: the limit is the machine's.
+        let forced = (receive, send) == (64 << 20, 32 << 20);
+        assert!(forced || receive == 2 * limit.min(32 << 20), "{receive} {send}");
+    }
+
+    fn a_refused_bind_names_what_is_at_fault() {
+        let namespace = fresh();
+        let bind = |options: &UdpOptions| namespace.run_in(|| Udp::bind(options).unwrap_err()).unwrap();
+        let held = bind_in(&namespace, "127.0.0.1:7000");
+        let refused = bind(&UdpOptions::new(held.local_addr()));
+        assert!(matches!(refused, BindError::InUse(address) if address == held.local_addr()));
+        assert!(refused.to_string().starts_with("UDP 127.0.0.1:7000 is in use"), "{refused}");
+        assert_eq!(io::Error::from(refused).kind(), io::ErrorKind::AddrInUse);
+        let foreign = UdpOptions::new("192.0.2.1:7000".parse().unwrap());
+        assert!(matches!(bind(&foreign), BindError::NoAddress(_)));
+        let device = UdpOptions { device: Some("eth99".into()), ..UdpOptions::new("127.0.0.1:0".parse().unwrap()) };
+        assert!(matches!(bind(&device), BindError::NoDevice { device, .. } if device == "eth99"));
+    }
+
+    fn a_socket_bound_to_a_device_receives_from_it_only() {
+        let cable = Cable::new();
+        let [on_lo, on_wire] = ["lo", "wire"].map(|device| {
+            let any = UdpOptions::new("0.0.0.0:7000".parse().unwrap());
+            let options = UdpOptions { device: Some(device.into()), mark: Some(7), ..any };
+            cable.right.run_in(|| Udp::bind(&options).unwrap()).unwrap()
+        });
+        let left = bind_in(&cable.left, "10.1.0.1:7000");
+        left.send_to(b"hello", &SocketAddr::from(([10, 1, 0, 2], 7000)).into()).unwrap();
+        assert_eq!(receive(&on_wire, &mut [0; 10]).len, 5);
+        assert!(udp::is_would_block(&on_lo.receive(&mut [0; 10]).unwrap_err()));
+    }
+
+    fn sending_and_receiving_allocate_nothing() {
+        let (left, right, _cable) = pair();
+        let (to, train, mut buffer) = (endpoint(&right), pattern(40_000), vec![0; 65535]);
+        left.send_train(&to, &train, 1000).unwrap();
+        let _waited = receive(&right, &mut buffer);
+        let allocations = allocations::during(|| {
+            left.send_train(&to, &train, 1000).unwrap();
+            left.send_each(&to, &train, 1000).unwrap();
+            left.send_to(&train[..100], &to).unwrap();
+            assert!(left.send_to(&train, &to).is_err());
+            while right.receive(&mut buffer).is_ok() {}
+        });
+        assert_eq!(allocations, 0);
+        assert_eq!(allocations::during(|| drop(vec![0_u8; 10])), 1, "the count works");
+    }
+}
