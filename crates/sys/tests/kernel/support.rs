@@ -59,7 +59,7 @@ fn in_user_namespace(name: &str) {
             let text = String::from_utf8_lossy(&text);
             assert!(output.status.success(), "in a user namespace:\n{text}");
             assert!(text.contains("1 passed"), "the child ran no test:\n{text}");
-            text.lines().filter(|line| line.starts_with("NOT TESTED")).for_each(|line| say(line));
+            text.lines().filter(|line| line.starts_with("NOT TESTED")).for_each(say);
         }
     }
 }
@@ -73,9 +73,10 @@ pub(crate) fn cannot(name: &str, reason: &str) {
     say(&format!("NOT TESTED: {name}: {reason}"));
 }
 
-/// To standard error itself, which the harness does not swallow.
 fn say(line: &str) {
-    writeln!(io::stderr(), "{line}").unwrap();
+    // The harness swallows what `eprintln!` writes.
+    let mut stderr = io::stderr();
+    stderr.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Two namespaces: `left` 10.1.0.1, fd01::1 on `wire` — 10.1.0.2, fd01::2 on `wire` `right`, a veth pair with MTU 1500.
@@ -92,6 +93,10 @@ impl Cable {
             ip(side, &format!("address add 10.1.0.{number}/24 dev wire"));
             ip(side, &format!("address add fd01::{number}/64 dev wire nodad"));
             ip(side, "link set wire up");
+        }
+        // Until link watch has seen carrier come up, up to a second later, the kernel drops what is sent: hurry it.
+        for side in [&cable.left, &cable.right] {
+            assert!(side.run_in(|| device::carrier("wire").unwrap()).unwrap());
         }
         cable
     }
