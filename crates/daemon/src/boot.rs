@@ -1,0 +1,291 @@
+//! The order in which a gateway comes up, and goes.
+//!
+//! Everything that can be wrong with the file, the keys, the permissions, the ports and the names is found before
+//! anything of the machine is changed. Then the `unreachable` routes come first, so that no packet leaves in clear
+//! while the rest is made.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshtun_config::{ChannelView, Cipher, Host, LinkView, RemoteEndpoint, View};
+use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Events, Filter, PlaneConfig};
+use meshtun_netlink::{Network, Protection};
+use meshtun_proto::{
+    Suite,
+    channel::{Channel as Conversation, ChannelConfig, Peer},
+    control::Reason,
+};
+use meshtun_sys::{
+    capability,
+    lock::{Lock, LockError},
+    thread::available_cpus,
+    tun::{self, Tun},
+    udp::{Udp, UdpOptions},
+};
+use serde_json::json;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    Directories, Error, Gateway,
+    carrier::Carrier,
+    control::{Refusal, Server},
+    desired::{Surroundings, desired, local_prefixes, prefixes},
+    down,
+    engine::{ChannelParts, Ending, Engine, EngineParts, Inputs},
+    gateway::read_mesh,
+    keys::random_bytes,
+    notify::Notifier,
+    resolve::Resolver,
+    stamps::StampStore,
+    surroundings,
+};
+
+/// How a gateway is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The mesh file.
+    pub mesh: PathBuf,
+    /// The file of the gateway's private key.
+    pub key: PathBuf,
+    /// How many data-plane threads; none: one a processor.
+    pub workers: Option<usize>,
+    /// Where the daemon keeps its things.
+    pub directories: Directories,
+}
+
+/// Runs a gateway until SIGTERM, SIGINT or `down`. Needs a current-thread tokio runtime with all drivers, in the
+/// gateway's network namespace.
+///
+/// # Errors
+/// Why it did not come up, or ended.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let gateway = load(&options)?;
+    may_run()?;
+    let directories = &options.directories;
+    directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
+    let _lock = take_lock(directories)?;
+    let stamps = open_stamps(directories, &gateway)?;
+    let network = Network::new()?.with_record(directories.sysctl_record());
+    let running = come_up(&options, gateway, stamps, network.clone()).await?;
+
+    let Running { mut engine, events, mut inputs, server } = running;
+    let notifier = Notifier::from_environment();
+    notifier.ready(&engine.summary());
+    let ending = engine.run(&events, &mut inputs).await;
+    notifier.stopping();
+    tokio::spawn(exit_at_once_on_another_signal());
+    end(engine, ending, &network).await;
+    server.abort();
+    Ok(())
+}
+
+/// A gateway that is all made, and has not said anything to its peers yet.
+struct Running {
+    engine: Engine,
+    events: Events,
+    inputs: Inputs,
+    server: JoinHandle<()>,
+}
+
+async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, network: Network) -> Result<Running, Error> {
+    let (surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let sockets = bind_sockets(&gateway.view)?;
+    make_network(&network, &gateway.view, &surroundings).await?;
+
+    let workers = choose_workers(options.workers, sockets.len());
+    let (mut plane, events) = DataPlane::start(&workers)?;
+    let channels = make_channels(&gateway, &surroundings, sockets, &mut plane)?;
+    let (resolver, resolved) = Resolver::new();
+    let (to_engine, asked) = mpsc::channel(CALLS_WAITING);
+    let inputs = Inputs::new(&events, asked, resolved).map_err(Error::system("listen for signals"))?;
+    let server = open_control_socket(&options.directories)?;
+    let server = tokio::spawn(server.serve(to_engine));
+
+    let Gateway { view, .. } = gateway;
+    let mtus = view.links.iter().map(|link| surroundings.mtus[&link.name]).collect();
+    let workers = workers.cpus.len();
+    let parts = EngineParts { view, mtus, channels, plane, stamps, resolver, network, workers };
+    Ok(Running { engine: Engine::new(parts, Instant::now()), events, inputs, server })
+}
+
+fn load(options: &Options) -> Result<Gateway, Error> {
+    let (mesh, warnings) = read_mesh(&options.mesh)?;
+    if !warnings.is_empty() {
+        tracing::warn!("{warnings}");
+    }
+    Gateway::load(&mesh, &options.key)
+}
+
+fn may_run() -> Result<(), Error> {
+    tun::access()
+        .or_else(|error| if capability::has_net_admin() { Err(error.into()) } else { Err(Error::NoNetAdmin) })?;
+    if capability::has_net_admin() { Ok(()) } else { Err(Error::NoNetAdmin) }
+}
+
+/// The lock that makes this the one daemon of its network namespace.
+pub(crate) fn take_lock(directories: &Directories) -> Result<Lock, Error> {
+    Lock::acquire(directories.lock()).map_err(|error| match error {
+        LockError::Held { holder, .. } => Error::AlreadyRuns { holder },
+        LockError::Io { path, source } => Error::Directory { path, error: source },
+        other => Error::Directory { path: directories.lock(), error: std::io::Error::other(other) },
+    })
+}
+
+fn open_stamps(directories: &Directories, gateway: &Gateway) -> Result<StampStore, Error> {
+    let state = &directories.state;
+    let opened = StampStore::open(state, &gateway.identity.public_key());
+    opened.map_err(|error| Error::Directory { path: state.clone(), error })
+}
+
+fn open_control_socket(directories: &Directories) -> Result<Server, Error> {
+    let path = directories.control_socket();
+    Server::bind(&path).map_err(|error| Error::Directory { path, error })
+}
+
+/// All channels, in the order of their ids.
+fn each_channel(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView)> {
+    view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
+}
+
+fn bind_sockets(view: &View) -> Result<Vec<Udp>, Error> {
+    let bind = |(link, channel): (&LinkView, &ChannelView)| {
+        let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
+        Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
+    };
+    each_channel(view).map(bind).collect()
+}
+
+async fn make_network(network: &Network, view: &View, surroundings: &Surroundings) -> Result<(), Error> {
+    let steps = network.converge(&desired(view, surroundings), Protection::Keep).await?;
+    tracing::debug!("{} steps to the devices, routes and settings of this gateway", steps.len());
+    Ok(())
+}
+
+/// A worker for each processor that this process may use, unless told otherwise; more workers than processors run
+/// anywhere.
+fn choose_workers(asked: Option<usize>, channels: usize) -> PlaneConfig {
+    let cpus = available_cpus();
+    let workers = asked.unwrap_or(cpus.len()).max(1);
+    PlaneConfig {
+        pin: workers <= cpus.len(),
+        apart: channels < workers,
+        cpus: cpus.into_iter().cycle().take(workers).collect(),
+    }
+}
+
+fn make_channels(
+    gateway: &Gateway,
+    surroundings: &Surroundings,
+    sockets: Vec<Udp>,
+    plane: &mut DataPlane,
+) -> Result<Vec<ChannelParts>, Error> {
+    let numbered = (0..).map(ChannelId).zip(each_channel(&gateway.view).zip(sockets));
+    let channels = numbered.map(|(id, ((link, channel), udp))| {
+        let mtu = surroundings.mtus[&link.name];
+        make_channel(gateway, id, link, channel, mtu, Arc::new(udp), plane)
+    });
+    channels.collect()
+}
+
+fn make_channel(
+    gateway: &Gateway,
+    id: ChannelId,
+    link: &LinkView,
+    channel: &ChannelView,
+    mtu: u16,
+    udp: Arc<Udp>,
+    plane: &mut DataPlane,
+) -> Result<ChannelParts, Error> {
+    let tun = Tun::attach(&channel.device)?;
+    let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
+    let halves = Halves {
+        tun: Arc::new(tun),
+        udp: Arc::clone(&udp),
+        mtu,
+        endpoint: fixed_endpoint(channel),
+        filter: Arc::new(filter(&gateway.view, link, channel)),
+    };
+    let counters = plane.add_channel(id, halves)?;
+    let conversation = conversation(gateway, link, channel)?;
+    let (link, peer) = (link.name.clone(), link.peer.name.clone());
+    Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
+}
+
+/// The peer's endpoint, if the file gives it as an address.
+fn fixed_endpoint(channel: &ChannelView) -> Option<SocketAddr> {
+    match channel.remote.as_ref()? {
+        RemoteEndpoint { host: Host::Address(address), port } => Some(SocketAddr::new(*address, *port)),
+        RemoteEndpoint { host: Host::Name(_), .. } => None,
+    }
+}
+
+fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
+    let link_locals = (channel.peer_link_local, channel.link_local);
+    Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
+}
+
+fn conversation(gateway: &Gateway, link: &LinkView, channel: &ChannelView) -> Result<Conversation, Error> {
+    let preshared_key = gateway.preshared_keys.get(&link.name).map_or([0; 32], |key| *key.as_bytes());
+    let config = ChannelConfig {
+        suite: match link.cipher {
+            Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
+            Cipher::Aes256Gcm => Suite::Aes256Gcm,
+        },
+        identity: Arc::clone(&gateway.identity),
+        peer_key: link.peer.public_key.0,
+        preshared_key: Zeroizing::new(preshared_key),
+        peer: match link.peer.is_wireguard {
+            true => Peer::WireGuard,
+            false => Peer::Meshtun {
+                link: link.name.clone(),
+                channel: channel.number,
+                local_number: gateway.view.number,
+                peer_number: link.peer.number,
+            },
+        },
+        initiates: fixed_endpoint(channel).is_some(),
+    };
+    let seed = random_bytes().map_err(Error::system("get random bytes"))?;
+    Ok(Conversation::new(config, Instant::now(), seed))
+}
+
+async fn end(engine: Engine, ending: Ending, network: &Network) {
+    match ending {
+        Ending::Restart => engine.close(Reason::Restarting, RESTART_HOLD),
+        Ending::Down { unprotect, caller } => {
+            engine.close(Reason::Down, Duration::ZERO);
+            let removed = down::remove(network, unprotect).await;
+            let answer = removed.map(|warnings| json!({ "warnings": warnings }));
+            caller.answer_and_wait(answer.map_err(|error| Refusal::Failed(error.to_string()))).await;
+        }
+    }
+}
+
+/// A person who asks twice does not want to wait.
+async fn exit_at_once_on_another_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    std::process::exit(1);
+}
+
+/// What the peers are asked to bridge while this daemon restarts.
+const RESTART_HOLD: Duration = Duration::from_secs(2);
+
+/// Callers whose questions may wait for the engine.
+const CALLS_WAITING: usize = 16;

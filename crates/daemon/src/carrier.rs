@@ -1,0 +1,37 @@
+//! A device's carrier: what the kernel's routing believes of a channel.
+
+use std::io;
+
+use meshtun_sys::tun::CarrierSwitch;
+
+/// The carrier of one channel's device, down at first.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    switch: CarrierSwitch,
+    up: bool,
+}
+
+impl Carrier {
+    /// Of a device that was just attached, which leaves it without carrier.
+    pub(crate) fn down(switch: CarrierSwitch) -> Carrier {
+        Carrier { switch, up: false }
+    }
+
+    /// What the kernel was told last.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Tells the kernel, if it is news. `Ok(false)` if the kernel knew.
+    ///
+    /// # Errors
+    /// The kernel's: the device is gone.
+    pub(crate) fn set(&mut self, up: bool) -> io::Result<bool> {
+        if self.up == up {
+            return Ok(false);
+        }
+        self.up = up;
+        self.switch.set(up)?;
+        Ok(true)
+    }
+}

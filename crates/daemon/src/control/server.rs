@@ -1,0 +1,170 @@
+//! The answering side of the control socket.
+//!
+//! Each connection is a task of its own that reads a call, hands it to the engine, and writes the answer. What a
+//! caller does wrong ends at most its own connection.
+
+use std::{
+    fs::Permissions,
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+
+use super::protocol::{Answer, Refusal, Request, encode_answer};
+
+/// A call on its way to the engine, with the way back.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) caller: Caller,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    answer: oneshot::Sender<Answer>,
+    /// Ends when the answer has been written, or the caller is gone.
+    written: oneshot::Receiver<()>,
+}
+
+impl Caller {
+    /// Answers, and goes on at once.
+    pub(crate) fn answer(self, answer: Answer) {
+        let _caller_gone = self.answer.send(answer);
+    }
+
+    /// Answers, and waits until the answer is out: for the last words of a daemon.
+    pub(crate) async fn answer_and_wait(self, answer: Answer) {
+        let _caller_gone = self.answer.send(answer);
+        let _patience_is_at_an_end = timeout(Duration::from_secs(2), self.written).await;
+    }
+}
+
+/// The listening socket. Its file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Binds the socket, mode 0600. Whoever calls this holds the lock, so that a file in the way is stale.
+    pub(crate) fn bind(path: &Path) -> io::Result<Server> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(Server { listener, path: path.to_owned() })
+    }
+
+    /// Accepts callers for ever.
+    pub(crate) async fn serve(self, engine: mpsc::Sender<Asked>) {
+        let seats = Arc::new(Semaphore::new(CALLERS));
+        loop {
+            let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let engine = engine.clone();
+                    tokio::spawn(async move {
+                        // A caller that hangs up is no event.
+                        let _gone = attend(stream, engine).await;
+                        drop(seat);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!("control socket: cannot accept a caller: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _already_gone = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn attend(stream: UnixStream, engine: mpsc::Sender<Asked>) -> io::Result<()> {
+    let allowed = may_ask(stream.peer_cred()?.uid())?;
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    while let Some(message) = read_message(&mut reader).await? {
+        let (_tells_when_dropped, written) = oneshot::channel();
+        let (answer, go_on) = match message {
+            Message::Call(_) if !allowed => (Err(Refusal::PermissionDenied), false),
+            Message::Call(call) => (serve_call(&call, &engine, written).await, true),
+            Message::TooLong => (Err(Refusal::Malformed(format!("a call has at most {LONGEST_CALL} bytes"))), false),
+        };
+        write_message(&mut writer, &encode_answer(&answer)).await?;
+        if !go_on {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Root and the daemon's own user may ask.
+fn may_ask(caller: u32) -> io::Result<bool> {
+    Ok(caller == 0 || caller == std::fs::metadata("/proc/self")?.uid())
+}
+
+async fn serve_call(call: &[u8], engine: &mpsc::Sender<Asked>, written: oneshot::Receiver<()>) -> Answer {
+    let request = Request::decode(call)?;
+    let (answer, answered) = oneshot::channel();
+    let stopping = || Refusal::Failed("the daemon is stopping".into());
+    engine.send(Asked { request, caller: Caller { answer, written } }).await.map_err(|_| stopping())?;
+    answered.await.unwrap_or_else(|_| Err(stopping()))
+}
+
+enum Message {
+    Call(Vec<u8>),
+    TooLong,
+}
+
+/// The next NUL-terminated message; none at the end of the stream. What is left without a NUL is no message.
+async fn read_message(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Message>> {
+    let mut message = Vec::new();
+    let bounded = &mut reader.take(LONGEST_CALL as u64 + 1);
+    timeout(PATIENCE, bounded.read_until(0, &mut message)).await??;
+    Ok(match message.pop() {
+        Some(0) => Some(Message::Call(message)),
+        Some(_) if message.len() >= LONGEST_CALL => Some(Message::TooLong),
+        _ => None,
+    })
+}
+
+async fn write_message(writer: &mut OwnedWriteHalf, message: &[u8]) -> io::Result<()> {
+    timeout(PATIENCE, async {
+        writer.write_all(message).await?;
+        writer.write_all(&[0]).await
+    })
+    .await?
+}
+
+/// A call is a name and a few words.
+const LONGEST_CALL: usize = 64 * 1024;
+
+/// How long a caller may keep silent or not read before its place goes to another.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Callers served at a time; more wait in the socket's backlog.
+const CALLERS: usize = 16;
+
+#[cfg(test)]
+mod tests;

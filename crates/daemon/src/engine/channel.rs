@@ -1,0 +1,337 @@
+//! One channel on the control side: its conversation with the peer, and what that orders.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use meshtun_dataplane::{ChannelId, Command, Counters, DataPlane, Half};
+use meshtun_proto::{
+    channel::{Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched},
+    control::Reason,
+    tai64n::Tai64n,
+};
+use meshtun_sys::udp::Udp;
+
+use super::{
+    endpoint::{Endpoint, Move},
+    journal::Journal,
+};
+use crate::{carrier::Carrier, resolve, status::ChannelState};
+
+/// What a channel is made of.
+pub(crate) struct ChannelParts {
+    pub(crate) id: ChannelId,
+    pub(crate) link: String,
+    pub(crate) peer: String,
+    pub(crate) view: meshtun_config::ChannelView,
+    pub(crate) conversation: Conversation,
+    pub(crate) udp: Arc<Udp>,
+    pub(crate) carrier: Carrier,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// A running channel.
+pub(super) struct Channel {
+    pub(super) id: ChannelId,
+    pub(super) view: meshtun_config::ChannelView,
+    pub(super) counters: Arc<Counters>,
+    pub(super) udp: Arc<Udp>,
+    pub(super) carrier: Carrier,
+    pub(super) endpoint: Endpoint,
+    pub(super) history: History,
+    conversation: Conversation,
+    peer: String,
+    journal: Journal,
+    /// The conversation says up, and the halves have not been waited for yet.
+    rising: Option<Duration>,
+    failure: Option<String>,
+}
+
+/// What happened to a channel so far.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    pub(super) state: ChannelState,
+    pub(super) since: SystemTime,
+    pub(super) last_handshake: Option<SystemTime>,
+    pub(super) handshake: Option<Duration>,
+    pub(super) sessions: u64,
+    changed: Instant,
+    /// When carrier changed last, or the channel was made.
+    carrier_changed: Instant,
+}
+
+impl Channel {
+    pub(super) fn new(parts: ChannelParts, now: Instant) -> Channel {
+        let ChannelParts { id, link, peer, view, conversation, udp, carrier, counters } = parts;
+        let journal = Journal::new(format!("{link}/{}", view.number));
+        let endpoint = Endpoint::new(view.remote.as_ref());
+        let history = History {
+            state: ChannelState::Down,
+            since: SystemTime::now(),
+            last_handshake: None,
+            handshake: None,
+            sessions: 0,
+            changed: now,
+            carrier_changed: now,
+        };
+        Channel {
+            id,
+            view,
+            counters,
+            udp,
+            carrier,
+            endpoint,
+            history,
+            conversation,
+            peer,
+            journal,
+            rising: None,
+            failure: None,
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.conversation.start(now);
+    }
+
+    /// When [`Channel::handle_timeout`] is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.conversation.poll_timeout()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, stamp: impl FnOnce() -> Tai64n) {
+        self.conversation.handle_timeout(now, stamp);
+    }
+
+    pub(super) fn handle_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], under_load: bool) {
+        if let Err(error) = self.conversation.handle_handshake(now, from, datagram, under_load) {
+            self.journal.handshake_refused(&from, &error, now);
+        }
+    }
+
+    pub(super) fn handle_confirmed(&mut self, now: Instant, session: u32) {
+        self.conversation.handle_confirmed(now, session);
+    }
+
+    pub(super) fn handle_frame(&mut self, now: Instant, session: u32, frame: &[u8]) {
+        self.conversation.handle_frame(now, session, frame);
+    }
+
+    /// Tells the conversation what the halves counted, and the log of a peer that is silent for long.
+    pub(super) fn fold(&mut self, now: Instant) {
+        let (sent_packets, sent_messages, received_packets, received_messages) = self.counters.traffic();
+        let traffic = Traffic { sent_packets, sent_messages, received_packets, received_messages };
+        self.conversation.handle_traffic(now, traffic);
+        if self.history.state == ChannelState::Handshaking && now >= self.history.changed + SILENCE {
+            self.journal.silent(&self.no_answer(now), now);
+        }
+    }
+
+    /// An authenticated transport message came from elsewhere.
+    pub(super) fn handle_moved(&mut self, now: Instant, from: SocketAddr, plane: &DataPlane) {
+        match self.endpoint.heard_from(from) {
+            Move::None => {}
+            Move::Refused => self.journal.not_followed(&from, &self.endpoint.describe(), now),
+            Move::Followed => {
+                self.journal.moved(&self.endpoint.describe(), now);
+                plane.send(self.id, Command::Endpoint(from));
+                self.conversation.set_initiates(true, now);
+            }
+        }
+    }
+
+    /// The peer's name was looked up.
+    pub(super) fn handle_resolved(&mut self, now: Instant, found: &[IpAddr], plane: &DataPlane) {
+        let Some((_, port)) = self.endpoint.name() else { return };
+        let tried = self.endpoint.current().map(|address| address.ip());
+        if self.carrier.is_up() {
+            return;
+        }
+        if let Some(address) = resolve::choose(found, self.view.local, tried) {
+            self.handle_moved(now, SocketAddr::new(address, port), plane);
+        }
+    }
+
+    /// The name to look up, while the channel needs one.
+    pub(super) fn wanted_name(&self) -> Option<&str> {
+        self.endpoint.name().map(|(host, _)| host).filter(|_| !self.carrier.is_up())
+    }
+
+    /// The underlay does not even take the smallest MTU.
+    pub(super) fn cannot_shrink(&mut self, now: Instant, datagram: usize) {
+        self.journal.too_big(datagram, now);
+    }
+
+    pub(super) fn handle_offload_lost(&self, offload: &str) {
+        self.journal.offload_lost(offload);
+    }
+
+    /// A half has stopped: the channel is of no use any more.
+    pub(super) fn handle_failed(&mut self, now: Instant, half: Half, error: &io::Error) {
+        let device = &self.view.device;
+        let part = match half {
+            Half::Sending => "sending",
+            Half::Receiving => "receiving",
+        };
+        let failure = format!("{part} on {device} has stopped: {error}; restart meshtun to make the channel anew");
+        self.journal.failed(&failure);
+        self.failure = Some(failure);
+        self.conversation.close(now, Reason::Down, Duration::ZERO);
+    }
+
+    /// Says goodbye to the peer and forgets all sessions.
+    pub(super) fn close(&mut self, now: Instant, reason: Reason, hold: Duration) {
+        self.conversation.close(now, reason, hold);
+    }
+
+    /// Carries out all that the conversation ordered. Carrier that is due waits for [`Channel::raise`].
+    pub(super) fn carry_out(&mut self, now: Instant, plane: &DataPlane) {
+        while let Some(output) = self.conversation.poll_output() {
+            self.obey(output, now, plane);
+        }
+        self.note_state(now);
+    }
+
+    /// Whether carrier is due, once the halves have obeyed what was ordered before.
+    pub(super) fn is_rising(&self) -> bool {
+        self.rising.is_some()
+    }
+
+    /// Gives the device carrier, if that is due.
+    pub(super) fn raise(&mut self, now: Instant) {
+        let Some(handshake) = self.rising.take() else { return };
+        match self.carrier.set(true) {
+            Ok(true) => {
+                let down_for = now - self.history.carrier_changed;
+                self.history.carrier_changed = now;
+                self.history.handshake = Some(handshake);
+                self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
+            }
+            Ok(false) => {}
+            Err(error) => self.journal.failed(&format!("cannot give {} carrier: {error}", self.view.device)),
+        }
+    }
+
+    /// What keeps the channel from coming up.
+    pub(super) fn problem(&self, now: Instant) -> Option<String> {
+        if let Some(failure) = &self.failure {
+            return Some(failure.clone());
+        }
+        if let Some(why) = self.conversation.unmatched().filter(|_| self.history.state == ChannelState::Unmatched) {
+            return Some(why.to_string());
+        }
+        match self.history.state {
+            ChannelState::Down if self.endpoint.current().is_none() => Some(self.no_endpoint()),
+            ChannelState::Handshaking => Some(self.no_answer(now)),
+            _ => None,
+        }
+    }
+
+    /// When the session in use began.
+    pub(super) fn session_began(&self) -> Option<Instant> {
+        self.conversation.established().map(|session| session.since)
+    }
+
+    fn obey(&mut self, output: Output, now: Instant, plane: &DataPlane) {
+        match output {
+            Output::Transmit { to, datagram } => self.transmit(to, &datagram, now),
+            Output::InstallReceive(key) => plane.send(self.id, Command::InstallReceive(Box::new(key))),
+            Output::InstallSend(key) => plane.send(self.id, Command::InstallSend(key)),
+            Output::Use(session) => {
+                self.history.sessions += 1;
+                self.history.last_handshake = Some(SystemTime::now());
+                plane.send(self.id, Command::Use(session));
+            }
+            Output::Admit(session) => plane.send(self.id, Command::Admit(session)),
+            Output::Retire(session) => plane.send(self.id, Command::Retire(session)),
+            Output::Seal { session, plaintext } => plane.send(self.id, Command::Seal { session, plaintext }),
+            Output::Endpoint(address) => self.handle_moved(now, address, plane),
+            Output::Up { handshake } => self.rising = Some(handshake),
+            Output::Down(reason) => self.fall(reason, now),
+            Output::Unmatched { why } => self.not_ours(&why, now),
+        }
+    }
+
+    fn transmit(&mut self, to: Destination, datagram: &[u8], now: Instant) {
+        let to = match to {
+            Destination::Addr(address) => Some(address),
+            Destination::Endpoint => self.endpoint.current(),
+        };
+        let Some(to) = to else { return };
+        if let Err(error) = self.udp.send_to(datagram, &to.into()) {
+            self.journal.not_sent(&to, &error, now);
+        }
+    }
+
+    fn fall(&mut self, reason: DownReason, now: Instant) {
+        self.rising = None;
+        match self.carrier.set(false) {
+            Ok(true) => {
+                let up_for = now - self.history.carrier_changed;
+                self.history.carrier_changed = now;
+                match reason {
+                    DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
+                    DownReason::Silent | DownReason::Expired => self.journal.down(&reason, up_for),
+                }
+            }
+            Ok(false) => {}
+            // The device is gone, and its carrier with it.
+            Err(error) => self.journal.down(&format_args!("{reason} ({error})"), now - self.history.carrier_changed),
+        }
+    }
+
+    fn not_ours(&mut self, why: &Unmatched, now: Instant) {
+        self.journal.unmatched(why, now);
+    }
+
+    fn note_state(&mut self, now: Instant) {
+        let state = self.state();
+        if state != self.history.state {
+            self.history.state = state;
+            self.history.since = SystemTime::now();
+            self.history.changed = now;
+        }
+    }
+
+    fn state(&self) -> ChannelState {
+        if self.failure.is_some() {
+            return ChannelState::Failed;
+        }
+        match self.conversation.state() {
+            State::Up => ChannelState::Up,
+            _ if self.conversation.unmatched().is_some() => ChannelState::Unmatched,
+            State::Greeting => ChannelState::Greeting,
+            State::Handshaking => ChannelState::Handshaking,
+            State::Down => ChannelState::Down,
+        }
+    }
+
+    fn no_answer(&self, now: Instant) -> String {
+        let (place, peer) = (self.endpoint.describe(), &self.peer);
+        if self.endpoint.current().is_none() {
+            return self.no_endpoint();
+        }
+        if let Some(error) = self.conversation.last_error() {
+            return format!("no session with {peer} at {place}: {error}");
+        }
+        let seconds = (now - self.history.changed).as_secs();
+        let port = self.view.local.port();
+        format!(
+            "no answer from {peer} at {place} for {seconds} s: check that its daemon runs, that UDP port {port} here and \
+             the one there are let through, and that both ends have the same file, cipher and pre-shared key"
+        )
+    }
+
+    fn no_endpoint(&self) -> String {
+        match self.endpoint.name() {
+            Some((host, _)) => format!("the name {host} has no address yet that this channel can reach"),
+            None => format!("waiting for {} to speak first: the file gives it no endpoint", self.peer),
+        }
+    }
+}
+
+/// How long handshakes go unanswered before the log says so.
+const SILENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,276 @@
+//! The control side at run time: one loop that owns every channel's conversation.
+//!
+//! ```text
+//!  data-plane events ─┐
+//!  timers             ├─► Engine ─► a channel's conversation ─► its orders ─► halves, socket, carrier, log
+//!  traffic counters   │
+//!  names looked up    │
+//!  control socket ────┴─► an answer
+//! ```
+//! Nothing in the loop waits: what takes time (look-ups, callers of the control socket) runs in tasks of its own and
+//! comes back as an input.
+
+mod channel;
+mod deadlines;
+mod endpoint;
+mod inputs;
+mod journal;
+mod mtu;
+mod report;
+
+use std::{
+    net::IpAddr,
+    ops::Range,
+    time::{Duration, Instant, SystemTime},
+};
+
+use meshtun_config::{LinkView, View};
+use meshtun_dataplane::{DataPlane, Event, Events};
+use meshtun_netlink::Network;
+use meshtun_proto::control::Reason;
+
+use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
+pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
+use crate::{
+    control::{Asked, Caller, Request},
+    resolve::{Resolved, Resolver},
+    stamps::StampStore,
+    underload::HandshakeLoad,
+};
+
+/// The running gateway's state.
+pub(crate) struct Engine {
+    view: View,
+    links: Vec<LinkState>,
+    channels: Vec<Channel>,
+    deadlines: Deadlines,
+    plane: DataPlane,
+    stamps: StampStore,
+    load: HandshakeLoad,
+    resolver: Resolver,
+    network: Network,
+    workers: usize,
+    started: SystemTime,
+}
+
+/// A link, and which of the channels are its.
+#[derive(Debug)]
+struct LinkState {
+    view: LinkView,
+    mtu: u16,
+    channels: Range<usize>,
+}
+
+/// What an engine is made of.
+pub(crate) struct EngineParts {
+    pub(crate) view: View,
+    /// Each link's MTU, in the order of the view's links.
+    pub(crate) mtus: Vec<u16>,
+    /// In the order of the view: a channel's id is its place.
+    pub(crate) channels: Vec<ChannelParts>,
+    pub(crate) plane: DataPlane,
+    pub(crate) stamps: StampStore,
+    pub(crate) resolver: Resolver,
+    pub(crate) network: Network,
+    pub(crate) workers: usize,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// A signal: devices and routes stay, and the peers are told to hold on.
+    Restart,
+    /// Somebody asked for `down`.
+    Down {
+        /// Whether the `unreachable` routes go, too.
+        unprotect: bool,
+        /// Who waits for the end of it.
+        caller: Caller,
+    },
+}
+
+impl Engine {
+    pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
+        let EngineParts { view, mtus, channels, plane, stamps, resolver, network, workers } = parts;
+        let mut first = 0;
+        let mut links = Vec::new();
+        for (link, mtu) in view.links.iter().zip(mtus) {
+            let channels = first..first + link.channels.len();
+            first = channels.end;
+            links.push(LinkState { view: link.clone(), mtu, channels });
+        }
+        Engine {
+            deadlines: Deadlines::new(channels.len()),
+            load: HandshakeLoad::new(channels.len(), now),
+            channels: channels.into_iter().map(|parts| Channel::new(parts, now)).collect(),
+            view,
+            links,
+            plane,
+            stamps,
+            resolver,
+            network,
+            workers,
+            started: SystemTime::now(),
+        }
+    }
+
+    /// Starts all channels and runs until told to end.
+    pub(crate) async fn run(&mut self, events: &Events, inputs: &mut Inputs) -> Ending {
+        let now = Instant::now();
+        self.each_channel(now, |channel| channel.start(now));
+        self.want_names(now);
+        loop {
+            let input = inputs.next(self.deadlines.first()).await;
+            let now = Instant::now();
+            match input {
+                Input::Events => self.handle_events(events, inputs).await,
+                Input::Deadline => self.handle_deadlines(now),
+                Input::Fold => {
+                    self.each_channel(now, |channel| channel.fold(now));
+                    self.want_names(now);
+                }
+                Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
+                Input::Asked(Asked { request: Request::Status, caller }) => caller.answer(Ok(self.status(now))),
+                Input::Asked(Asked { request: Request::Down { unprotect }, caller }) => {
+                    tracing::info!("asked to go down");
+                    return Ending::Down { unprotect, caller };
+                }
+                Input::Terminate(signal) => {
+                    tracing::info!("{signal}: stopping; devices and routes stay, without carrier");
+                    return Ending::Restart;
+                }
+                Input::Hangup => tracing::warn!(
+                    "SIGHUP: this version cannot reload; the running configuration stays (restart to take a new file)"
+                ),
+            }
+            self.raise(now);
+        }
+    }
+
+    /// Says goodbye on every channel, takes carrier, stops the workers, and leaves the stamp on disk.
+    pub(crate) fn close(mut self, reason: Reason, hold: Duration) {
+        let now = Instant::now();
+        self.each_channel(now, |channel| channel.close(now, reason, hold));
+        self.plane.settle();
+        // The descriptors go with the channels and the workers.
+        drop(self.channels);
+        self.plane.shutdown();
+        self.stamps.close();
+    }
+
+    /// The gateway in one line.
+    pub(crate) fn summary(&self) -> String {
+        let (gateway, links, channels) = (&self.view.gateway, self.links.len(), self.channels.len());
+        format!("gateway {gateway}: {links} links, {channels} channels, {} workers", self.workers)
+    }
+
+    fn channels_of(&self, link: &LinkState) -> &[Channel] {
+        &self.channels[link.channels.clone()]
+    }
+
+    fn status(&self, now: Instant) -> serde_json::Value {
+        serde_json::to_value(report::status(self, now)).unwrap_or_default()
+    }
+
+    /// Does something with every channel, and carries out what comes of it.
+    fn each_channel(&mut self, now: Instant, mut act: impl FnMut(&mut Channel)) {
+        for index in 0..self.channels.len() {
+            self.with_channel(index, now, |channel, _| act(channel));
+        }
+    }
+
+    /// Does something with one channel, and carries out what comes of it.
+    fn with_channel(&mut self, index: usize, now: Instant, act: impl FnOnce(&mut Channel, &DataPlane)) {
+        let Some(channel) = self.channels.get_mut(index) else { return };
+        act(channel, &self.plane);
+        channel.carry_out(now, &self.plane);
+        self.deadlines.set(index, channel.poll_timeout());
+    }
+
+    /// Gives carrier where it is due, once all halves use the sessions that it stands for: what the kernel then routes
+    /// into the device finds a session.
+    fn raise(&mut self, now: Instant) {
+        if self.channels.iter().any(Channel::is_rising) {
+            self.plane.settle();
+            self.channels.iter_mut().for_each(|channel| channel.raise(now));
+        }
+    }
+
+    async fn handle_events(&mut self, events: &Events, inputs: &mut Inputs) {
+        // Before the queues are read: what comes later notifies again.
+        if let Err(error) = events.acknowledge() {
+            tracing::error!("the data plane's event descriptor: {error}");
+        }
+        inputs.leave_over(true);
+        for _ in 0..EVENTS_A_TURN {
+            let Some(event) = events.poll_event() else {
+                inputs.leave_over(false);
+                break;
+            };
+            self.handle_event(event, Instant::now()).await;
+        }
+    }
+
+    async fn handle_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Handshake { channel, from, datagram } => {
+                let under_load = self.load.count(now);
+                self.with_channel(channel.0 as usize, now, |c, _| c.handle_handshake(now, from, &datagram, under_load));
+            }
+            Event::Confirmed { channel, session } => {
+                self.with_channel(channel.0 as usize, now, |c, _| c.handle_confirmed(now, session));
+            }
+            Event::Frame { channel, session, plaintext } => {
+                self.with_channel(channel.0 as usize, now, |c, _| c.handle_frame(now, session, &plaintext));
+            }
+            Event::Moved { channel, from, .. } => {
+                self.with_channel(channel.0 as usize, now, |c, plane| c.handle_moved(now, from, plane));
+            }
+            // Unauthenticated, and a channel without a session asks for one every second anyway.
+            Event::UnknownSession { channel, from } => {
+                tracing::debug!("channel {}: {from} has an old session", channel.0)
+            }
+            Event::TooBigForUnderlay { channel, datagram } => {
+                self.lower_mtu(channel.0 as usize, datagram).await;
+            }
+            Event::OffloadLost { channel, offload } => {
+                self.with_channel(channel.0 as usize, now, |c, _| c.handle_offload_lost(offload));
+            }
+            Event::Failed { channel, half, error } => {
+                self.with_channel(channel.0 as usize, now, |c, _| c.handle_failed(now, half, &error));
+            }
+        }
+    }
+
+    fn handle_deadlines(&mut self, now: Instant) {
+        for index in self.deadlines.due(now) {
+            let Some(channel) = self.channels.get_mut(index) else { continue };
+            channel.handle_timeout(now, || self.stamps.next(SystemTime::now()));
+            channel.carry_out(now, &self.plane);
+            self.deadlines.set(index, channel.poll_timeout());
+        }
+    }
+
+    fn want_names(&mut self, now: Instant) {
+        for channel in &self.channels {
+            match (channel.wanted_name(), channel.endpoint.name()) {
+                (Some(host), _) => self.resolver.want(host, now),
+                (None, Some((host, _))) => self.resolver.reached(host),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn handle_resolved(&mut self, resolved: &Resolved, now: Instant) {
+        self.resolver.finished(resolved, now);
+        let found: &[IpAddr] = &resolved.addresses;
+        for index in 0..self.channels.len() {
+            if self.channels[index].wanted_name() == Some(&resolved.host) {
+                self.with_channel(index, now, |channel, plane| channel.handle_resolved(now, found, plane));
+            }
+        }
+    }
+}
+
+/// Events handled before timers and callers get their turn.
+const EVENTS_A_TURN: usize = 256;

@@ -1,0 +1,95 @@
+//! The MTU of a link whose underlay turns out to be narrower than it looked.
+
+use std::time::Instant;
+
+use meshtun_dataplane::Command;
+use meshtun_netlink::Step;
+
+use super::Engine;
+use crate::surroundings;
+
+impl Engine {
+    /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
+    pub(super) async fn lower_mtu(&mut self, channel: usize, datagram: usize) {
+        let Some(link) = self.links.iter().position(|link| link.channels.contains(&channel)) else { return };
+        let mtu = self.links[link].mtu;
+        if datagram > usize::from(mtu) + TRANSPORT_OVERHEAD {
+            // It was in the device's queue before the MTU was lowered.
+            return;
+        }
+        let underlay = match self.channels[channel].endpoint.current() {
+            Some(endpoint) => self.network.underlay_mtu(endpoint.ip()).await.ok().flatten(),
+            None => None,
+        };
+        match lower(mtu, datagram, underlay) {
+            Some(lower) => self.set_mtu(link, lower).await,
+            None => self.channels[channel].cannot_shrink(Instant::now(), datagram),
+        }
+    }
+
+    async fn set_mtu(&mut self, link: usize, mtu: u16) {
+        let name = &self.links[link].view.name;
+        tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.links[link].mtu);
+        self.links[link].mtu = mtu;
+        for channel in &self.channels[self.links[link].channels.clone()] {
+            let step = Step::ConfigureDevice {
+                name: channel.view.device.clone(),
+                alias: None,
+                mtu: Some(mtu.into()),
+                txqueuelen: None,
+                up: false,
+            };
+            match self.network.apply(&step).await {
+                Ok(()) => self.plane.send(channel.id, Command::Mtu(mtu)),
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+    }
+}
+
+/// Header and tag of a transport message.
+const TRANSPORT_OVERHEAD: usize = 32;
+
+/// Padding goes in steps of this.
+const STEP: usize = 16;
+
+/// No MTU is lowered below what every IPv4 host takes (RFC 791).
+const LEAST: u16 = 576;
+
+/// The MTU to go on with: what the underlay's device leaves, or else a step below what was refused.
+fn lower(mtu: u16, refused: usize, underlay: Option<u32>) -> Option<u16> {
+    let by_device = underlay.map(|width| surroundings::mtu_over(u16::try_from(width).unwrap_or(u16::MAX)));
+    let by_refusal = u16::try_from(refused.saturating_sub(TRANSPORT_OVERHEAD + STEP)).unwrap_or(u16::MAX);
+    let lower = by_device.filter(|by_device| *by_device < mtu).unwrap_or(by_refusal);
+    (LEAST..mtu).contains(&lower).then_some(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mtu_falls_to_what_the_underlay_leaves() {
+        assert_eq!(lower(1500, 1532, Some(1500)), Some(1420));
+        assert_eq!(lower(8920, 8952, Some(1500)), Some(1420));
+    }
+
+    #[test]
+    fn where_the_underlay_explains_nothing_the_mtu_falls_step_by_step() {
+        assert_eq!(lower(1420, 1452, Some(1500)), Some(1404));
+        assert_eq!(lower(1420, 1452, None), Some(1404));
+        assert_eq!(lower(1420, 1000, None), Some(952));
+    }
+
+    #[test]
+    fn the_mtu_never_rises_and_never_falls_below_what_ipv4_needs() {
+        for refused in 0..3000 {
+            for underlay in [None, Some(100), Some(1500), Some(70_000)] {
+                if let Some(lower) = lower(1420, refused, underlay) {
+                    assert!((LEAST..1420).contains(&lower), "{refused} {underlay:?} gave {lower}");
+                }
+            }
+        }
+        assert_eq!(lower(600, 620, Some(100)), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! What `meshtun status --json` prints: a running gateway at one moment.
+//!
+//! This is an interface for programs: fields are added, never renamed or removed, and their units never change.
+//! Moments are whole Unix seconds. Counters count inner packets and their bytes without padding, start with the
+//! channel, and survive its sessions.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// A running gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the running program.
+    pub version: String,
+    /// Its process number.
+    pub pid: u32,
+    /// When it started.
+    pub started: u64,
+    /// How many data-plane threads it runs.
+    pub workers: usize,
+    /// Who this gateway is.
+    pub gateway: Gateway,
+    /// Its links, in the order of the file.
+    pub links: Vec<Link>,
+    /// What all channels dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// Who a gateway is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name in the file.
+    pub name: String,
+    /// Its number.
+    pub number: u16,
+    /// Its public key, base64.
+    pub public_key: String,
+    /// The IPv4 source address of its own packets into links.
+    pub address: Option<Ipv4Addr>,
+    /// The IPv6 one.
+    pub address6: Option<Ipv6Addr>,
+    /// The networks behind it.
+    pub networks: Vec<IpNet>,
+}
+
+/// A link to one other gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// The link's name.
+    pub name: String,
+    /// The other gateway's name.
+    pub peer: String,
+    /// `"meshtun"` or `"wireguard"`.
+    pub peer_kind: String,
+    /// The other gateway's public key, base64.
+    pub peer_public_key: String,
+    /// `"chacha20-poly1305"` or `"aes-256-gcm"`.
+    pub cipher: String,
+    /// Whether a pre-shared key is mixed into the handshake.
+    pub preshared_key: bool,
+    /// The networks behind the other gateway.
+    pub networks: Vec<IpNet>,
+    /// The MTU of its devices, in bytes.
+    pub mtu: u16,
+    /// How many of its channels have carrier.
+    pub channels_up: usize,
+    /// Its channels, by number.
+    pub channels: Vec<Channel>,
+}
+
+/// What a channel is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelState {
+    /// Not looking for a session: the peer's endpoint is not known yet, or the channel is closed.
+    Down,
+    /// Looking for a session.
+    Handshaking,
+    /// A session is there, and the peer's hello is awaited.
+    Greeting,
+    /// Packets pass both ways.
+    Up,
+    /// The other end is not this channel's: see `problem`.
+    Unmatched,
+    /// Its device or socket is gone: see `problem`.
+    Failed,
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its number in the link.
+    pub channel: u16,
+    /// Its tun device.
+    pub device: String,
+    /// What it is doing.
+    pub state: ChannelState,
+    /// Since when it has been in this state.
+    pub since: u64,
+    /// Whether its device has carrier, so that the kernel routes into it.
+    pub carrier: bool,
+    /// The UDP address that it is bound to.
+    pub local: SocketAddr,
+    /// The peer's UDP address, if it is known.
+    pub endpoint: Option<SocketAddr>,
+    /// When the newest session began.
+    pub last_handshake: Option<u64>,
+    /// How long its handshake took, in milliseconds, from the initiation to the proof that both ends have the keys.
+    pub handshake_ms: Option<f64>,
+    /// How old the session in use is, in seconds.
+    pub session_age: Option<u64>,
+    /// How many sessions there were.
+    pub sessions: u64,
+    /// What keeps the channel from coming up, in words.
+    pub problem: Option<String>,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// ICMP errors of routers on the way that were let through (part of `rx_packets`).
+    pub icmp_errors: u64,
+    /// Packets and datagrams dropped, by reason; reasons that never happened are left out.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl ChannelState {
+    /// The word that tables and logs use, the same as in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChannelState::Down => "down",
+            ChannelState::Handshaking => "handshaking",
+            ChannelState::Greeting => "greeting",
+            ChannelState::Up => "up",
+            ChannelState::Unmatched => "unmatched",
+            ChannelState::Failed => "failed",
+        }
+    }
+}
+
+/// The reason under which datagrams are counted that the kernel dropped because a channel's receive buffer was full.
+pub const RECEIVE_BUFFER_FULL: &str = "receive-buffer-full";
+
+#[cfg(test)]
+mod tests;

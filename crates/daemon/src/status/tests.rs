@@ -1,0 +1,81 @@
+use super::*;
+
+fn channel(number: u16, state: ChannelState) -> Channel {
+    let up = state == ChannelState::Up;
+    Channel {
+        channel: number,
+        device: format!("nq{number}"),
+        state,
+        since: 1_800_000_000,
+        carrier: up,
+        local: "198.51.100.7:6011".parse().unwrap(),
+        endpoint: up.then(|| "203.0.113.2:6001".parse().unwrap()),
+        last_handshake: up.then_some(1_800_000_060),
+        handshake_ms: up.then_some(1.25),
+        session_age: up.then_some(17),
+        sessions: 2,
+        problem: (!up).then(|| "no answer from 203.0.113.2:6002 for 5 s".into()),
+        tx_packets: 10,
+        tx_bytes: 14_200,
+        rx_packets: 9,
+        rx_bytes: 640,
+        icmp_errors: 0,
+        dropped: BTreeMap::from([("replayed".into(), 3)]),
+    }
+}
+
+fn sample() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        pid: 4711,
+        started: 1_799_999_990,
+        workers: 2,
+        gateway: Gateway {
+            name: "qvpn1".into(),
+            number: 1,
+            public_key: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=".into(),
+            address: Some("10.207.0.1".parse().unwrap()),
+            address6: None,
+            networks: vec!["10.207.0.0/16".parse().unwrap(), "fd00:207::/48".parse().unwrap()],
+        },
+        links: vec![Link {
+            name: "nq".into(),
+            peer: "nvpn1".into(),
+            peer_kind: "meshtun".into(),
+            peer_public_key: "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=".into(),
+            cipher: "chacha20-poly1305".into(),
+            preshared_key: true,
+            networks: vec!["10.202.0.0/16".parse().unwrap()],
+            mtu: 1420,
+            channels_up: 1,
+            channels: vec![channel(0, ChannelState::Up), channel(1, ChannelState::Handshaking)],
+        }],
+        dropped: BTreeMap::from([("replayed".into(), 6)]),
+    }
+}
+
+#[test]
+fn the_json_of_a_status_is_what_programs_were_promised() {
+    insta::assert_json_snapshot!(sample());
+}
+
+#[test]
+fn a_status_survives_its_json() {
+    let text = serde_json::to_string(&sample()).unwrap();
+    assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), sample());
+}
+
+#[test]
+fn a_state_is_the_same_word_in_json_and_in_tables() {
+    use ChannelState::*;
+    for state in [Down, Handshaking, Greeting, Up, Unmatched, Failed] {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+    }
+}
+
+#[test]
+fn a_status_of_a_later_version_is_understood() {
+    let mut value = serde_json::to_value(sample()).unwrap();
+    value["links"][0]["channels"][0]["rtt_ms"] = 0.25.into();
+    assert_eq!(serde_json::from_value::<Status>(value).unwrap(), sample());
+}
