@@ -99,7 +99,8 @@ impl SendKey {
     /// Seals `plaintext` and `padding` zero bytes after it into the front of `out` as one
     /// transport message, and returns that message's length: [`OVERHEAD`] more than both.
     ///
-    /// The plaintext is read once and not copied (unless the padding is longer than 16 bytes).
+    /// Without padding the plaintext goes through the cipher straight into `out`; with padding it
+    /// is copied there first.
     ///
     /// # Errors
     /// [`SealError`]; a counter is never used twice, whatever happens.
@@ -274,16 +275,15 @@ fn seal_body(
     padding: usize,
     body: &mut [u8],
 ) -> Result<(), SealError> {
-    const ZEROES: [u8; PADDING_UNIT] = [0; PADDING_UNIT];
-    let (ciphertext, rest) = body.split_at_mut(plaintext.len());
-    let sealed = match ZEROES.get(..padding) {
-        Some(zeroes) => aead.seal_out_of_place_scatter(nonce, Aad::empty(), plaintext, ciphertext, zeroes, rest),
-        None => {
-            ciphertext.copy_from_slice(plaintext);
-            rest.fill(0);
-            let (text, tag_out) = body.split_at_mut(plaintext.len() + padding);
-            aead.seal_in_place_separate_tag(nonce, Aad::empty(), text).map(|tag| tag_out.copy_from_slice(tag.as_ref()))
-        }
+    let (text, tag) = body.split_at_mut(plaintext.len() + padding);
+    let sealed = if padding == 0 {
+        aead.seal_out_of_place_scatter(nonce, Aad::empty(), plaintext, text, &[], tag)
+    } else {
+        // The cipher also takes the padding as a second input, but spends a block of key stream on
+        // it apart: 100 ns of ChaCha20's 300 for a bare ACK, where a copy of 1.4 kB takes 20.
+        text[..plaintext.len()].copy_from_slice(plaintext);
+        text[plaintext.len()..].fill(0);
+        aead.seal_in_place_scatter(nonce, Aad::empty(), text, &[], tag)
     };
     // The cipher refuses only what is longer than 64 GiB.
     sealed.map_err(|_| SealError::BufferTooShort)
