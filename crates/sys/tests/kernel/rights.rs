@@ -12,7 +12,7 @@ use meshtun_sys::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_thread_res_uid};
 
-use crate::support::{fresh, netns_tests};
+use crate::support::{fresh, netns_tests, say};
 
 /// Runs `work` on a thread in a fresh namespace that gave up every capability.
 fn without_rights<T: Send>(prepare: impl FnOnce() + Send, work: impl FnOnce() -> T + Send) -> T {
@@ -71,33 +71,31 @@ netns_tests! {
     }
 }
 
-/// A user that is not root and, in the initial user namespace, nobody's.
-const STRANGER: u32 = 65_534;
-
 mod tun_owner {
     use super::*;
 
     netns_tests! {
-        fn a_device_is_attached_by_its_owner_only() {
-            if tun::access().is_err() {
-                return crate::support::cannot("a device is attached by its owner only", "no /dev/net/tun");
-            }
+        fn a_device_is_attached_by_its_owner_without_any_capability() {
+            let make = || tun::create("mt0").unwrap();
+            without_rights(make, || Tun::attach("mt0").unwrap().carrier().unwrap().set(true).unwrap());
+        }
+
+        fn a_device_is_attached_by_no_other_user() {
             fresh().run_in(|| {
                 tun::create("mt0").unwrap();
                 thread::scope(|scope| {
                     scope.spawn(|| match become_stranger() {
-                        Err(refused) => crate::support::cannot("attaching as another user", &refused.to_string()),
                         Ok(()) => assert!(matches!(Tun::attach("mt0"), Err(AttachError::Permission { .. }))),
+                        // Nothing that could be required: there is no other user here.
+                        Err(_) => say("NOT TESTED: attaching as another user: a user namespace knows one user only"),
                     });
                 });
-                Tun::attach("mt0").unwrap();
             }).unwrap();
         }
     }
 
-    /// Fails in a user namespace, which knows one user.
     fn become_stranger() -> io::Result<()> {
-        let stranger = rustix::process::Uid::from_raw(STRANGER);
-        Ok(set_thread_res_uid(stranger, stranger, stranger)?)
+        let nobody = rustix::process::Uid::from_raw(65_534);
+        Ok(set_thread_res_uid(nobody, nobody, nobody)?)
     }
 }
