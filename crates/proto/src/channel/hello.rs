@@ -124,9 +124,13 @@ impl Channel {
 
     fn take_hello(&mut self, now: Instant, index: u32, hello: Hello) {
         let Some(session) = self.sessions.get(index).filter(|session| session.confirmed) else { return };
+        let (is_admitted, is_ours) = (session.admitted, session.initiated_by_us);
         let Err(why) = self.judge(&hello) else { return self.take_matching_hello(now, index, &hello) };
+        if is_admitted {
+            return; // It did match before, and a session does not change its ends.
+        }
         // So that it can name both ends as well; it is not answered.
-        if !session.initiated_by_us {
+        if !is_ours {
             self.say_hello(index, false);
         }
         self.give_up(now, index, why);
@@ -195,11 +199,13 @@ impl Channel {
         }
     }
 
-    /// The peer is heard but does not hear us. It may yet use the session to send, so that stays.
+    /// The peer is heard but does not hear us, or so it seems. It may use the session, so that
+    /// stays for receiving; a new one lets both ends agree again.
     fn leave_unheard(&mut self, now: Instant, index: u32) {
         if let Some(session) = self.sessions.get_mut(index) {
             session.greeting = None;
         }
+        self.timers.renew = true;
         self.report_unmatched(now, Unmatched::Unheard);
     }
 

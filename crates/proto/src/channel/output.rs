@@ -25,12 +25,12 @@ pub enum Output {
     InstallReceive(ReceiveKey),
     /// Give this key to the sending half, for [`Output::Seal`] only until [`Output::Use`] names it.
     InstallSend(SendKey),
-    /// Inner packets go out under this session from here on. The send key of the session that was
-    /// used before can be dropped; those of sessions that never were used must be kept.
+    /// Inner packets go out under this session from here on. The key of the one before is kept:
+    /// a hello may still have to be answered under it.
     Use(u32),
     /// Inner packets received under this session may pass.
     Admit(u32),
-    /// Forget both keys of this session, where they still exist.
+    /// Forget both keys of this session. They are kept until then, or until they expire.
     Retire(u32),
     /// Seal this plaintext (a control frame, or nothing at all: a keepalive) under this session,
     /// padded as an inner packet is, and send it to the endpoint.

@@ -43,6 +43,8 @@ pub(super) struct Timers {
     pub(super) not_before: Instant,
     /// Initiate at the slow rate.
     pub(super) slow: bool,
+    /// Renew the session in use, whatever its age.
+    pub(super) renew: bool,
     traffic: Traffic,
     traffic_at_use: Traffic,
     /// Since when inner packets were sent and nothing was heard.
@@ -55,6 +57,7 @@ impl Timers {
         Timers {
             not_before: now,
             slow: false,
+            renew: false,
             traffic: Traffic::default(),
             traffic_at_use: Traffic::default(),
             unanswered_since: None,
@@ -89,6 +92,7 @@ impl Timers {
         self.unanswered_since = None;
         self.traffic_at_use = self.traffic;
         self.slow = false;
+        self.renew = false;
     }
 
     /// No session is in use.
@@ -107,8 +111,9 @@ impl Timers {
         let sent_messages = self.traffic.sent_messages.saturating_sub(self.traffic_at_use.sent_messages);
         let sending = (session.initiated_by_us && sent_packets).then_some(session.since + REKEY_AFTER);
         let exhausted = (sent_messages >= rekey_after_messages).then_some(session.since);
+        let wanted = self.renew.then_some(session.since);
         let suspect = self.unanswered_since.map(|since| since + SUSPECT_AFTER);
-        [sending, exhausted, suspect].into_iter().flatten().fold(session.renew_at, Instant::min)
+        [sending, exhausted, wanted, suspect].into_iter().flatten().fold(session.renew_at, Instant::min)
     }
 }
 

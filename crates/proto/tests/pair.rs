@@ -1,0 +1,18 @@
+//! Two ends of a channel in memory, under virtual time.
+//!
+//! - `world`: the ends, their model halves, the underlay; no tests.
+//! - `start`: how a channel comes up, and how it does not.
+//! - `sessions`: renewal, expiry, keepalives, silence, goodbye.
+//! - `crossing`: both ends initiate at once, and any message is lost.
+//! - `hostile`: replays, cross-wiring, garbage, floods.
+
+#![forbid(unsafe_code)]
+
+mod pair {
+    pub(crate) mod world;
+
+    mod crossing;
+    mod hostile;
+    mod sessions;
+    mod start;
+}
