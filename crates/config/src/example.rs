@@ -70,7 +70,7 @@ fn capitalised(sentence: &str) -> String {
 /// The reference of all keys, as the README has it: a Markdown table for each section.
 pub fn reference() -> String {
     let mut text = String::new();
-    for section in [&schema::TOP, &schema::DEFAULTS, &schema::GATEWAY, &schema::LINK] {
+    for section in schema::SECTIONS {
         let _ = write!(text, "\n### {}\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.title);
         for key in section.keys {
             let preset = match key.preset {

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, Error};
 
 use crate::findings::{Findings, Located, Span};
-use crate::reader::Reader;
+use crate::reader::{Reader, is_secret};
 use crate::{requires, schema};
 
 /// A list with its own place, and the places of its items.
@@ -28,6 +28,8 @@ pub(crate) struct RawDefaults {
 /// What stands in `[defaults]` and in a link alike.
 #[derive(Default)]
 pub(crate) struct RawCommon {
+    /// That there are `channels`, if of a wrong type.
+    pub(crate) has_channels: bool,
     pub(crate) channels: Option<Located<i64>>,
     pub(crate) mtu: Option<Located<i64>>,
     pub(crate) txqueuelen: Option<Located<i64>>,
@@ -52,6 +54,10 @@ pub(crate) struct RawGateway {
     pub(crate) site: Option<Located<String>>,
     pub(crate) priority: Option<Located<i64>>,
     pub(crate) peer: Option<Located<String>>,
+    /// That there is an `underlay` or `endpoint`, if of a wrong type.
+    pub(crate) has_place: bool,
+    /// That there is an `address` or `address6`, if of a wrong type.
+    pub(crate) has_address: bool,
 }
 
 /// `[[links]]`.
@@ -61,6 +67,8 @@ pub(crate) struct RawLink {
     pub(crate) between: Option<List<String>>,
     pub(crate) name: Option<Located<String>>,
     pub(crate) ports: Option<List<i64>>,
+    /// That there are `ports`, if of a wrong type.
+    pub(crate) has_ports: bool,
     pub(crate) weight: Option<RawWeight>,
     pub(crate) common: RawCommon,
 }
@@ -79,6 +87,7 @@ pub(crate) enum RawWeight {
 /// of the rest of such a file is not what its author wrote. None, too, if it is for a newer program:
 /// then its unknown keys are no errors of its author.
 pub(crate) fn read(text: &str, version: [u64; 3], findings: &mut Findings) -> Option<RawFile> {
+    hide_secrets(text, findings);
     let (document, errors) = DeTable::parse_recoverable(text);
     let document = document.get_ref();
     if !errors.is_empty() {
@@ -88,20 +97,40 @@ pub(crate) fn read(text: &str, version: [u64; 3], findings: &mut Findings) -> Op
     (errors.is_empty() && !newer).then(|| read_file(document, findings))
 }
 
-/// The first error of a line is the one to mend; what follows in the same line mostly follows from it.
+/// Where a line gives a key that holds a secret: nothing that is said about the file shows the rest
+/// of the line, be it TOML or not.
+fn hide_secrets(text: &str, findings: &mut Findings) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((key, _)) = line.split_once('=').filter(|(key, _)| is_secret(key.trim())) {
+            findings.secret(start + key.len() + 1..start + line.len());
+        }
+        start += line.len();
+    }
+}
+
+/// The first error of a line is the one to mend; what follows in the same line mostly follows from
+/// it, as do the repeated keys of a repeated table from its header.
 fn report_syntax(text: &str, errors: &[Error], findings: &mut Findings) {
     let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     errors.sort_by_key(|(span, _)| span.start);
     let line_ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at).collect();
-    errors.dedup_by_key(|(span, _)| line_ends.partition_point(|end| *end < span.start));
+    let line_of = |span: &Span| line_ends.partition_point(|end| *end < span.start);
+    let table_of = |span: &Span| text.get(..span.start).and_then(|before| before.rfind("\n["));
+    errors.dedup_by_key(|(span, _)| line_of(span));
+    let is_repetition = |message: &str| message.contains("duplicate key");
+    errors.dedup_by(|(next, message), (span, first)| {
+        is_repetition(message) && is_repetition(first) && table_of(next) == table_of(span)
+    });
     for (span, message) in errors {
         findings.error(&span, format!("this is not TOML: {message}"), syntax_hint(message));
     }
 }
 
 fn syntax_hint(message: &str) -> &'static str {
-    if message.contains("must be quoted") {
-        "put the value into quotes: `key = \"value\"`"
+    let number = ["float", "integer", "date"].iter().any(|kind| message.contains(kind));
+    if number || message.contains("must be quoted") {
+        "put what is no number into quotes: `underlay = \"198.51.100.7\"`"
     } else if message.contains("duplicate key") {
         "each key and each table may stand once; give one of them another name, or put both together"
     } else {
@@ -127,6 +156,7 @@ fn read_defaults(table: &DeTable<'_>, header: &Span, findings: &mut Findings) ->
 
 fn read_common(section: &mut Reader<'_, '_>) -> RawCommon {
     RawCommon {
+        has_channels: section.has("channels"),
         channels: section.integer("channels"),
         mtu: section.integer("mtu"),
         txqueuelen: section.integer("txqueuelen"),
@@ -164,6 +194,8 @@ fn read_gateway(name: Located<String>, table: &DeTable<'_>, findings: &mut Findi
         site: gateway.string("site"),
         priority: gateway.integer("priority"),
         peer: gateway.string("peer"),
+        has_place: gateway.has("underlay") || gateway.has("endpoint"),
+        has_address: gateway.has("address") || gateway.has("address6"),
         name,
     }
 }
@@ -186,6 +218,7 @@ fn read_link(table: &DeTable<'_>, header: Span, findings: &mut Findings) -> RawL
         between: link.strings("between"),
         name: link.string("name"),
         ports: link.integers("ports"),
+        has_ports: link.has("ports"),
         weight: read_weight(&mut link),
         common: read_common(&mut link),
         header,

@@ -44,6 +44,11 @@ impl<'a, 'f> Reader<'a, 'f> {
         self.table.get(name)
     }
 
+    /// Whether the key is there, of whatever type.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
     pub(crate) fn string(&mut self, name: &'static str) -> Option<Located<String>> {
         let value = self.value(name)?;
         self.string_of(name, value)
@@ -127,18 +132,17 @@ impl<'a, 'f> Reader<'a, 'f> {
         None
     }
 
-    fn usage(&self, name: &str) -> (String, &'static str) {
-        match self.section.key(name) {
-            Some(key) => (format!("write `{}`: {}", key.usage(), key.doc), key.kind),
-            None => (String::new(), "something else"),
-        }
+    /// How to write a key, and what it must be.
+    fn usage(&self, name: &str) -> (String, String) {
+        let usage = |key: &Key| (format!("write `{}`: {}", key.usage(), key.doc), key.kind_with_article());
+        self.section.key(name).map(usage).unwrap_or_default()
     }
 
     fn refuse_unknown_keys(&mut self) {
         let section = self.section;
         for (key, value) in self.table.iter().filter(|(key, _)| section.key(key.get_ref()).is_none()) {
             let name = key.get_ref();
-            if schema::SECRET.contains(&normal(name).as_ref()) {
+            if is_secret(name) {
                 self.findings.secret(value.span());
             }
             let (what, hint) = self.unknown(name);
@@ -155,9 +159,10 @@ impl<'a, 'f> Reader<'a, 'f> {
         if let Some((_, advice)) = schema::FOREIGN.iter().find(|(foreign, _)| *foreign == normal) {
             return ("unknown key", (*advice).to_owned());
         }
-        let homes = [&schema::TOP, &schema::DEFAULTS, &schema::GATEWAY, &schema::LINK];
-        if let Some(home) = homes.into_iter().find(|home| home.key(name).is_some()) {
-            return ("misplaced key", format!("`{name}` is a key of {}", home.title));
+        let homes = schema::SECTIONS.into_iter().filter(|home| home.key(name).is_some());
+        let homes: Vec<_> = homes.map(|home| home.title).collect();
+        if !homes.is_empty() {
+            return ("misplaced key", format!("`{name}` is a key of {}", homes.join(" and ")));
         }
         let keys = || self.section.keys.iter().map(|key| key.name);
         let hint = match nearest(name, keys()) {
@@ -174,6 +179,11 @@ impl<'a, 'f> Reader<'a, 'f> {
             }
         }
     }
+}
+
+/// Whether a key of this name would hold what must not be shown.
+pub(crate) fn is_secret(name: &str) -> bool {
+    schema::SECRET.contains(&normal(name).as_ref())
 }
 
 fn missing(key: &Key) -> String {

@@ -15,7 +15,7 @@ pub(crate) struct Section {
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// Its type and range.
+    /// Its type and range, without an article.
     pub(crate) kind: &'static str,
     pub(crate) preset: Preset,
     /// A TOML value that is right.
@@ -46,7 +46,20 @@ impl Key {
     pub(crate) fn usage(&self) -> String {
         if self.kind.contains("table") { self.example.to_owned() } else { format!("{} = {}", self.name, self.example) }
     }
+
+    /// Its type and range as a message has them.
+    pub(crate) fn kind_with_article(&self) -> String {
+        let article = match self.kind.chars().next() {
+            Some('a' | 'e' | 'i' | 'o' | 'u' | 'I') => "an ",
+            Some('"') | None => "",
+            Some(_) => "a ",
+        };
+        format!("{article}{}", self.kind)
+    }
 }
+
+/// The sections of a file, in the order of a file.
+pub(crate) const SECTIONS: [&Section; 4] = [&TOP, &DEFAULTS, &GATEWAY, &LINK];
 
 /// Keys that are planned: refused by a clear word of their own.
 pub(crate) const PLANNED: [&str; 3] = ["paths", "probe", "hooks"];
@@ -145,7 +158,7 @@ pub(crate) const GATEWAY: Section = Section {
         },
         Key {
             name: "public_key",
-            kind: "base64 of 32 bytes, unique",
+            kind: "key in base64, unique",
             preset: Preset::Required,
             example: "\"/xV4yQRYi51sb1NX7DH31O8lUM2d+0sTexhvwj99N3w=\"",
             doc: "what `meshtun pubkey` prints; a gateway finds itself by it",

@@ -71,7 +71,7 @@ fn the_readme_has_the_reference_of_every_key() {
 
 #[test]
 fn every_key_is_in_the_reference_once_a_section_and_explained_in_one_line() {
-    for section in [&schema::TOP, &schema::DEFAULTS, &schema::GATEWAY, &schema::LINK] {
+    for section in schema::SECTIONS {
         for key in section.keys {
             assert_eq!(section.keys.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
             assert!(reference().contains(&format!("| `{}` |", key.name)), "{}", key.name);

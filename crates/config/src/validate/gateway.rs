@@ -74,10 +74,29 @@ impl Gateways {
     }
 
     fn check_unique(&self, findings: &mut Findings) {
+        self.warn_of_shared_places(findings);
         self.refuse_repeated("number", |gateway| gateway.number.as_ref(), NUMBERS, findings);
         self.refuse_repeated("public_key", |gateway| gateway.public_key.as_ref(), KEYS, findings);
         self.refuse_repeated("address", |gateway| gateway.address.as_ref(), ADDRESSES, findings);
         self.refuse_repeated("address6", |gateway| gateway.address6.as_ref(), ADDRESSES, findings);
+    }
+
+    fn warn_of_shared_places(&self, findings: &mut Findings) {
+        let mut first: HashMap<&Host, &Draft> = HashMap::new();
+        for gateway in &self.list {
+            let Some(place) = &gateway.reach else { continue };
+            let Some(earlier) = first.get(&place.value) else {
+                first.insert(&place.value, gateway);
+                continue;
+            };
+            let (a, b) = (&earlier.name.value, &gateway.name.value);
+            let message = format!("gateways `{a}` and `{b}` are both reached at {}", place.value);
+            let hint = "right only behind a NAT that forwards each port to its gateway; else give each its own address";
+            let finding = findings.warning(&place.span, message, hint);
+            if let Some(place) = &earlier.reach {
+                finding.also(&place.span, "used here");
+            }
+        }
     }
 
     fn refuse_repeated<K: Eq + Hash>(
@@ -119,7 +138,7 @@ impl Draft {
             public_key: Self::check_key(raw, findings),
             bind,
             reach,
-            is_learned: raw.endpoint.is_none() && raw.underlay.is_none(),
+            is_learned: !raw.has_place,
             address: raw.address.as_ref().and_then(|text| scalar::ipv4(text, findings)),
             address6: raw.address6.as_ref().and_then(|text| scalar::ipv6(text, findings)),
             networks,
@@ -179,7 +198,7 @@ impl Draft {
     /// Packets from an address that is not among the networks are dropped at the other end.
     fn check_address(&self, raw: &RawGateway, findings: &mut Findings) {
         let name = &self.name.value;
-        if raw.address.is_none() && raw.address6.is_none() && self.software == Software::Meshtun {
+        if !raw.has_address && self.software == Software::Meshtun {
             let message = format!("gateway `{name}` has neither `address` nor `address6`");
             let hint = "its own packets into links leave with whatever source the kernel chooses, and the peers drop what is not in its `networks`";
             findings.warning(&self.name.span, message, hint);

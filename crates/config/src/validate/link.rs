@@ -139,7 +139,7 @@ impl Common {
 impl Draft {
     fn check(raw: &RawLink, defaults: &Defaults, gateways: &Gateways, folder: &Path, findings: &mut Findings) -> Self {
         let own = Common::check(&raw.common, folder, findings);
-        let refused = raw.common.channels.is_some() && own.channels.is_none();
+        let refused = raw.common.has_channels && own.channels.is_none();
         let common = &defaults.common;
         let inherited = common.channels.as_ref().map_or(4, |channels| channels.value);
         let channels = own.channels.as_ref().map_or(inherited, |channels| channels.value);
@@ -149,7 +149,7 @@ impl Draft {
             name: raw.name.clone(),
             ends: raw.between.as_ref().and_then(|between| check_between(between, gateways, findings)),
             ports: raw.ports.as_ref().and_then(|ports| check_ports(ports, channels, findings)),
-            derives: raw.ports.is_none(),
+            derives: !raw.has_ports,
             channels,
             weights: check_weights(raw.weight.as_ref(), channels.unwrap_or(0), defaults.weight, findings),
             mtu: own.mtu.or(common.mtu),
@@ -292,7 +292,7 @@ fn check_ports(ports: &List<i64>, channels: Option<u16>, findings: &mut Findings
     let each: Vec<_> =
         ports.value.iter().map(|port| scalar::ranged::<u16>(port, "ports", 1..=65535, why, findings)).collect();
     let [first, second] = each.as_slice() else {
-        let message = format!("`ports` must be the first port at each of two ends, not {} numbers", each.len());
+        let message = format!("`ports` must be two numbers, the first port at each end, not {}", each.len());
         findings.error(&ports.span, message, "write `ports = [6011, 6001]`, in the order of `between`");
         return None;
     };

@@ -70,20 +70,22 @@ impl Entry<'_> {
 }
 
 fn report(outer: &Entry<'_>, inner: &Entry<'_>, findings: &mut Findings) {
+    // The later one in the file is likely the wrong one.
     let (first, second) =
         if outer.network.span.start < inner.network.span.start { (outer, inner) } else { (inner, outer) };
     let (a, b) = (first.network.value, second.network.value);
     let (of_a, of_b) = (&first.gateway.name.value, &second.gateway.name.value);
-    let finding = if outer.index == inner.index {
-        let message =
-            format!("gateway `{of_a}` lists {} twice: it is within {}", inner.network.value, outer.network.value);
-        findings.warning(&second.network.span, message, "remove one of them")
-    } else {
+    if outer.index != inner.index {
         let message = format!("{b} of gateway `{of_b}` overlaps {a} of gateway `{of_a}`");
         let hint = "an address can be at one site only; if both gateways are of one site, give both the same `site`";
-        findings.error(&second.network.span, message, hint)
-    };
-    finding.also(&first.network.span, "listed here");
+        findings.error(&second.network.span, message, hint).also(&first.network.span, "listed here");
+    } else if a == b {
+        let message = format!("gateway `{of_a}` lists {a} twice");
+        findings.warning(&second.network.span, message, "remove one of them").also(&first.network.span, "listed here");
+    } else {
+        let message = format!("{} of gateway `{of_a}` is within its {}", inner.network.value, outer.network.value);
+        findings.warning(&inner.network.span, message, "remove it").also(&outer.network.span, "listed here");
+    }
 }
 
 fn prefix(text: &Located<String>, findings: &mut Findings) -> Option<Located<IpNet>> {

@@ -46,7 +46,8 @@ pub(super) fn check_inside(gateways: &Gateways, links: &[Link], findings: &mut F
                 }
             };
             if let Some((owner, network)) = owners.around(address.value).find(|(owner, _)| captured(owner)) {
-                refuse_inside(gateway, &address, gateways.get(owner), network, findings);
+                let network = (gateways.get(owner), network);
+                refuse_inside(gateway, &address, network, used_by_peers, findings);
             }
         }
     }
@@ -90,15 +91,19 @@ fn underlay_addresses(gateway: &Gateway) -> impl Iterator<Item = (Located<IpAddr
 fn refuse_inside(
     gateway: &Gateway,
     address: &Located<IpAddr>,
-    owner: &Gateway,
-    network: &Located<IpNet>,
+    (owner, network): (&Gateway, &Located<IpNet>),
+    used_by_peers: bool,
     findings: &mut Findings,
 ) {
     let message = format!(
         "{} of gateway `{}` is within {} of gateway `{}`, which is routed into links: the tunnel would run inside itself",
         address.value, gateway.name.value, network.value, owner.name.value
     );
-    let hint = "list networks that do not have it; where `underlay` is an inner address behind NAT, write that as `listen` and the outer one as `endpoint`";
+    let hint = if used_by_peers {
+        "list networks that do not have it; if it is an inner address behind NAT, write it as `listen` and the outer one as `endpoint`"
+    } else {
+        "list networks that do not have it, or bind to another address"
+    };
     findings.error(&address.span, message, hint).also(&network.span, "within this network");
 }
 
