@@ -14,8 +14,9 @@ use meshtun_proto::{
 
 const SUITES: [Suite; 2] = [Suite::ChaCha20Poly1305, Suite::Aes256Gcm];
 
-/// A small packet, a medium one, a full one at an underlay MTU of 1500, a full jumbo one.
-const SIZES: [usize; 4] = [64, 512, 1420, 8900];
+/// A bare acknowledgement (padded to 64), a small packet, a medium one, a full one at an underlay
+/// MTU of 1500, a full jumbo one.
+const SIZES: [usize; 5] = [52, 64, 512, 1420, 8900];
 
 /// Messages that lie ready to be opened at once: few enough for the second-level cache.
 const READY: u64 = 32;

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use zerocopy::IntoBytes;
+use proptest::prelude::*;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::*;
 use crate::{
     crypto::tests::{LOW_ORDER_POINTS, hex},
     fixtures::{End, STAMP, SUITES, ends, handshake, identity, secret},
-    message::Handshake,
+    message::{Handshake, INITIATION_LEN, RESPONSE_LEN},
 };
 
 /// Reads an initiation at `end` after giving it a right MAC1, as anyone can who knows the key.
@@ -281,4 +282,33 @@ fn secrets_do_not_show_in_debug_output() {
          SessionKeys { suite: ChaCha20Poly1305, local_index: 20, peer_index: 10, .. } \
          LocalIdentity { .. }",
     );
+}
+
+/// A type's first four bytes, then anything.
+fn garbage<const LEN: usize>(kind: u8) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), LEN - 4).prop_map(move |tail| {
+        let mut bytes = vec![kind, 0, 0, 0];
+        bytes.extend(tail);
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn garbage_under_a_right_mac1_is_refused_without_a_panic(
+        aes in any::<bool>(),
+        first in garbage::<INITIATION_LEN>(1),
+        second in garbage::<RESPONSE_LEN>(2),
+    ) {
+        let (mut a, mut b) = ends(SUITES[usize::from(aes)], 0);
+        let initiation = Initiation::read_from_bytes(&first).unwrap();
+        prop_assert!(consume(&mut a, &mut b, &initiation).is_err());
+
+        let (initiator, _) = a.initiate(10);
+        let mut response = Response::read_from_bytes(&second).unwrap();
+        response.receiver = 10.into();
+        prop_assert!(conclude(&mut b, &mut a, initiator, &response).is_err());
+    }
 }

@@ -329,6 +329,23 @@ proptest! {
     }
 
     #[test]
+    fn no_counter_is_used_twice_whatever_fails_in_between(
+        aes in any::<bool>(),
+        buffers in proptest::collection::vec((0usize..100, 0usize..20), 1..60),
+    ) {
+        let (mut send, _) = session(SUITES[usize::from(aes)]);
+        let mut next = 0;
+        for (len, padding) in buffers {
+            let mut out = vec![0; len];
+            if send.seal(b"packet", padding, &mut out).is_ok() {
+                prop_assert_eq!(counter_of(&out), next);
+                next += 1;
+            }
+            prop_assert_eq!(send.sent(), next);
+        }
+    }
+
+    #[test]
     fn garbage_is_never_opened_and_never_a_panic(
         aes in any::<bool>(),
         head in prop_oneof![Just(vec![]), Just(vec![4, 0, 0, 0, 7, 0, 0, 0])],
