@@ -3,7 +3,7 @@
 /// A partial one's-complement sum of 16-bit words, not yet folded.
 ///
 /// Words are taken in the machine's own byte order: the sum comes out in that order too (RFC 1071, section 2 (B)), so
-/// that nothing is swapped. The sum of any slice has at most 33 bits, so that adding sums never overflows.
+/// that nothing is swapped. The sum of any slice has at most 34 bits, so that adding sums does not overflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum(u64);
 
@@ -14,8 +14,16 @@ impl Sum {
     /// The sum of `bytes`; an odd last byte is padded with a zero behind it.
     #[inline]
     pub fn of(bytes: &[u8]) -> Sum {
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        Sum(fold_once(sum_blocks(blocks) + sum_rest(rest)))
+        let (words, rest) = bytes.as_chunks::<8>();
+        Sum(sum_words(words) + sum_rest(rest))
+    }
+
+    /// The sum of a few bytes whose number is known beforehand: without a loop, and without a call.
+    #[inline(always)]
+    pub fn of_few<const N: usize>(bytes: &[u8; N]) -> Sum {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let sum: u64 = words.iter().map(|word| fold_once(u64::from_ne_bytes(*word))).sum();
+        Sum(sum + sum_rest(rest))
     }
 
     /// Both sums together. `other` must be of bytes that begin at an even offset.
@@ -65,39 +73,31 @@ impl Sum {
     }
 }
 
-/// Bytes summed in one turn: eight 64-bit lanes, which fill vector registers of any width.
-const BLOCK: usize = 64;
-
-/// The sum of whole blocks, less than 2^63 for anything shorter than 8 GiB.
+/// The sum of 64-bit words, to 33 bits.
 ///
-/// A 64-bit word counts as its two 32-bit halves, since 2^32 is 1 modulo 0xffff. Each lane adds up the words (`all`,
-/// which wraps) and their upper halves (`high`, which does not): the lower halves come to `all - (high << 32)`. That is
-/// three vector instructions for each register of input: one less than adding both halves.
-#[inline]
-fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
-    let (mut all, mut high) = ([0u64; BLOCK / 8], [0u64; BLOCK / 8]);
-    for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        for lane in 0..BLOCK / 8 {
-            let word = u64::from_ne_bytes(words[lane]);
-            all[lane] = all[lane].wrapping_add(word);
-            high[lane] = high[lane].wrapping_add(word >> 32);
-        }
+/// A word counts as its two 32-bit halves, since 2^32 is 1 modulo 0xffff. The loop adds up the words (`all`, which wraps)
+/// and their upper halves (`high`, which does not, below 2^32 words): the lower halves come to `all - (high << 32)`. For
+/// the vector registers of any x86-64 that is three instructions a register, where adding both halves takes four:
+/// 1400 bytes in 21 ns with SSE2 on a Zen 5 core, against 33 ns, and 73 ns for a chain of additions with carry.
+fn sum_words(words: &[[u8; 8]]) -> u64 {
+    let (mut all, mut high) = (0u64, 0u64);
+    for word in words {
+        let word = u64::from_ne_bytes(*word);
+        all = all.wrapping_add(word);
+        high = high.wrapping_add(word >> 32);
     }
-    all.iter().zip(&high).map(|(all, high)| all.wrapping_sub(high << 32) + high).sum()
+    fold_once(all.wrapping_sub(high << 32).wrapping_add(high))
 }
 
-/// The sum of fewer bytes than a block.
-#[inline]
+/// The sum of up to seven bytes.
+#[inline(always)]
 fn sum_rest(rest: &[u8]) -> u64 {
-    let (words, rest) = rest.as_chunks::<8>();
-    let sum: u64 = words.iter().map(|word| fold_once(u64::from_ne_bytes(*word))).sum();
-    let (pairs, last) = rest.as_chunks::<2>();
-    let sum = pairs.iter().fold(sum, |sum, pair| sum + u64::from(u16::from_ne_bytes(*pair)));
-    match last {
-        [last] => sum + u64::from(u16::from_ne_bytes([*last, 0])),
-        _ => sum,
-    }
+    let (quads, rest) = rest.as_chunks::<4>();
+    let (pairs, rest) = rest.as_chunks::<2>();
+    let quad = quads.first().map_or(0, |quad| u64::from(u32::from_ne_bytes(*quad)));
+    let pair = pairs.first().map_or(0, |pair| u64::from(u16::from_ne_bytes(*pair)));
+    let last = rest.first().map_or(0, |last| u64::from(u16::from_ne_bytes([*last, 0])));
+    quad + pair + last
 }
 
 /// To 33 bits.
@@ -147,6 +147,9 @@ mod tests {
         fn it_agrees_with_a_sum_word_by_word(bytes in prop::collection::vec(any::<u8>(), 0..600), skip in 0usize..8) {
             let bytes = &bytes[skip.min(bytes.len())..];
             prop_assert_eq!(Sum::of(bytes).partial(), word_by_word(bytes).to_be_bytes());
+            if let Some(few) = bytes.first_chunk::<23>() {
+                prop_assert_eq!(Sum::of_few(few).partial(), Sum::of(few).partial());
+            }
             prop_assert_eq!(Sum::of(bytes).finish(), (!tun_rs::checksum(bytes, 0)).to_be_bytes());
         }
 

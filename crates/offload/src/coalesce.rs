@@ -140,6 +140,13 @@ impl Coalescer {
         }
     }
 
+    /// Says what the device takes that the packets pushed from here on go to. Packets held must have gone out first
+    /// ([`clear`](Coalescer::clear)).
+    #[inline]
+    pub fn set_joining(&mut self, joining: Joining) {
+        self.joining = joining;
+    }
+
     /// Takes the packet under a range of the buffer: an IP packet without padding behind it
     /// ([`packet::trim`](crate::packet::trim)). Anything else goes out alone.
     ///

@@ -184,8 +184,8 @@ impl Gso {
         self.headers += length;
         self.sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
         self.flags = tcp[13];
-        let constant = Sum::of(&[tcp[0], tcp[1], tcp[2], tcp[3], tcp[8], tcp[9], tcp[10], tcp[11], tcp[12], 0])
-            .plus(Sum::of(&[tcp[14], tcp[15], tcp[18], tcp[19]]))
+        let constant = Sum::of_few(&[tcp[0], tcp[1], tcp[2], tcp[3], tcp[8], tcp[9], tcp[10], tcp[11], tcp[12], 0])
+            .plus(Sum::of_few(&[tcp[14], tcp[15], tcp[18], tcp[19]]))
             .plus(Sum::of(&segment[tcp.len()..length]));
         self.transport_sum = self.transport_sum.plus(constant);
         Ok(())
@@ -247,7 +247,7 @@ impl Gso {
         }
         [tcp[4], tcp[5], tcp[6], tcp[7]] = sequence;
         tcp[13] = flags;
-        [tcp[16], tcp[17]] = sum.plus(Sum::of(&sequence)).plus_u16(u16::from(flags)).finish();
+        [tcp[16], tcp[17]] = sum.plus(Sum::of_few(&sequence)).plus_u16(u16::from(flags)).finish();
         self.sequence = self.sequence.wrapping_add(self.size as u32);
     }
 }

@@ -107,3 +107,105 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Train<B> {
         self.buffer.as_ref().len().min(MAX_BYTES) - self.used
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What, the lengths, and what each leaves.
+    type Case<'a> = (&'a str, &'a [usize], &'a [Option<Room>]);
+
+    /// The lengths that go into one train; whether each was taken, and what it left.
+    fn load(lengths: &[usize]) -> (Train<Vec<u8>>, Vec<Option<Room>>) {
+        let mut train = Train::new(vec![0; 70_000]);
+        let rooms = lengths.iter().enumerate().map(|(at, len)| {
+            train.reserve(*len)?.fill(at as u8);
+            Some(train.commit(*len))
+        });
+        let rooms = rooms.collect();
+        (train, rooms)
+    }
+
+    #[test]
+    fn segments_of_one_length_follow_each_other_and_a_short_one_is_the_last() {
+        use Room::{Full, Open};
+        let cases: &[Case<'_>] = &[
+            ("equal", &[100, 100, 100], &[Some(Open), Some(Open), Some(Open)]),
+            ("short last", &[100, 60], &[Some(Open), Some(Full)]),
+            ("after a short one", &[100, 60, 60], &[Some(Open), Some(Full), None]),
+            ("longer", &[100, 101, 100], &[Some(Open), None, Some(Open)]),
+            ("as long as can be", &[MAX_BYTES, 1], &[Some(Full), None]),
+            ("longer than can be", &[MAX_BYTES + 1], &[None]),
+            ("half", &[40_000, 25_507], &[Some(Full), Some(Full)]),
+            ("over half", &[40_000, 25_508], &[Some(Full), None]),
+        ];
+        for (what, lengths, expected) in cases {
+            assert_eq!(load(lengths).1, *expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_train_has_at_most_64_segments() {
+        let (train, rooms) = load(&[10; 65]);
+        assert_eq!((train.segments(), train.bytes().len()), (64, 640));
+        assert_eq!(rooms[62..], [Some(Room::Open), Some(Room::Full), None]);
+    }
+
+    #[test]
+    fn a_train_has_at_most_45_segments_of_1420_bytes_sealed() {
+        let (train, rooms) = load(&[1420 + 32; 46]);
+        assert_eq!((train.segments(), train.segment_len()), (45, 1452));
+        assert_eq!(rooms[43..], [Some(Room::Open), Some(Room::Full), None]);
+    }
+
+    #[test]
+    fn a_reservation_that_is_not_committed_leaves_no_trace() {
+        let (mut train, _) = load(&[100, 100]);
+        train.reserve(100).unwrap().fill(0xff);
+        assert_eq!((train.segments(), train.bytes().len()), (2, 200));
+        train.reserve(50).unwrap().fill(7);
+        train.commit(50);
+        assert_eq!(train.bytes()[200..], [7; 50]);
+    }
+
+    #[test]
+    fn less_may_be_committed_than_was_reserved() {
+        let mut train = Train::new([0; 500]);
+        train.reserve(200).unwrap().fill(1);
+        train.commit(150);
+        assert_eq!((train.segment_len(), train.fits(151), train.fits(150)), (150, false, true));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_segments_in_order() {
+        let (train, _) = load(&[3, 3, 2]);
+        assert_eq!(train.bytes(), [0, 0, 0, 1, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn a_train_is_used_again_after_a_reset() {
+        let (mut train, _) = load(&[100, 60]);
+        train.reset();
+        assert!(train.is_empty() && train.bytes().is_empty());
+        assert!(train.fits(200));
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_short_takes_less() {
+        let mut buffer = [0; 250];
+        let mut train = Train::new(&mut buffer[..]);
+        assert!(train.reserve(251).is_none());
+        train.reserve(100).unwrap();
+        assert_eq!(train.commit(100), Room::Open);
+        train.reserve(100).unwrap();
+        assert_eq!(train.commit(100), Room::Full);
+        assert!(train.fits(50) && !train.fits(51));
+    }
+
+    #[test]
+    #[should_panic(expected = "was not reserved")]
+    fn a_segment_that_does_not_fit_is_not_committed() {
+        let (mut train, _) = load(&[100]);
+        train.commit(101);
+    }
+}

@@ -209,12 +209,15 @@ impl Segment {
     /// Whether the packet's checksums, IPv4's own included, are sound.
     #[inline]
     pub(super) fn verifies(&self, packet: &[u8]) -> bool {
-        let upper = self.shape.upper();
-        let length = (packet.len() - upper) as u16;
-        let addresses = if upper == 20 { 12 } else { 8 };
+        let network_is_sound = match packet.first_chunk::<20>() {
+            Some(ip) if self.shape.upper() == 20 => Sum::of_few(ip).verifies(),
+            _ => true,
+        };
         // The addresses lie directly before the upper-layer header: one sum takes both.
+        let addresses = if self.shape.upper() == 20 { 12 } else { 8 };
+        let length = self.headers + self.payload - self.shape.upper() as u16;
         let sum = Sum::of(&packet[addresses..]).plus_u16(u16::from(self.shape.protocol())).plus_u16(length);
-        sum.verifies() && (upper != 20 || Sum::of(&packet[..20]).verifies())
+        network_is_sound && sum.verifies()
     }
 
     /// Makes `head`, the first packet, the head of a super-packet of `length` bytes; gives its virtio header.
