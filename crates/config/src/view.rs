@@ -192,7 +192,7 @@ pub fn link_local(gateway: u16, channel: u16) -> Ipv6Addr {
 /// The number that reads in hexadecimal as this one does in decimal.
 fn decimal_digits(number: u16) -> u16 {
     assert!(number <= 9999, "{number} has more than four decimal digits");
-    [1000, 100, 10, 1].iter().fold(0, |digits, unit| digits << 4 | number / unit % 10)
+    [1000, 100, 10, 1].iter().fold(0, |digits, unit| (digits << 4) | (number / unit % 10))
 }
 
 /// The link from `own`'s end; none if it is not at either end.
