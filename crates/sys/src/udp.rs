@@ -95,20 +95,39 @@ impl Udp {
 
     /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
     ///
-    /// Without `UDP_SEGMENT` by several, see [`Self::send_each`]; then an error may come after some datagrams have gone,
-    /// and sending the train again repeats these (the peer's replay window drops them).
+    /// Where the kernel refuses to cut the train (`EIO` or `EINVAL`) and takes the datagrams one by one, `UDP_SEGMENT` is
+    /// given up for good: [`Self::offloads`] tells. Where it refuses those too, the train was not to blame, and their error
+    /// counts: kernels before 6.14 say `EINVAL` for a train of datagrams over the MTU, and every kernel for a blackhole
+    /// route.
+    ///
+    /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams have
+    /// gone, and sending the train again repeats these (the peer's replay window drops them).
     ///
     /// # Errors
     /// As the kernel says, for the whole train: [`is_would_block`], [`is_message_too_long`] (a datagram is over the
-    /// device's MTU), [`is_gso_unsupported`], [`is_unreachable`]. The socket is usable after each.
+    /// device's MTU), [`is_unreachable`]. The socket is usable after each. `InvalidInput` for more than [`MAX_SEGMENTS`]
+    /// datagrams.
     pub fn send_train(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
         if bytes.len() <= segment {
             return self.send_to(bytes, to);
         }
+        if bytes.len() > segment * MAX_SEGMENTS {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         if !self.gso.load(Ordering::Relaxed) {
             return message::send_all(&self.socket, to, bytes, segment);
         }
-        message::send_train(&self.socket, to, bytes, segment)
+        match message::send_train(&self.socket, to, bytes, segment) {
+            Err(error) if is_gso_unsupported(&error) => self.send_without_gso(to, bytes, segment),
+            result => result,
+        }
+    }
+
+    #[cold]
+    fn send_without_gso(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
+        let sent = message::send_each(&self.socket, to, bytes, segment)?;
+        self.disable_gso();
+        message::send_all(&self.socket, to, &bytes[sent..], segment)
     }
 
     /// Sends a train datagram by datagram (`sendmmsg`) and tells how many bytes went out: whole datagrams, fewer than
@@ -170,10 +189,8 @@ pub fn is_message_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
-/// The kernel cannot send a train on this route: `EIO` without checksum offload or through IPsec, `EINVAL` on others.
-///
-/// Kernels before 6.9 also say `EINVAL` for a datagram over the MTU, so send the train again by [`Udp::send_each`],
-/// which then tells by [`is_message_too_long`].
+/// The kernel may be unable to send trains on this route: `EIO` without checksum offload or through IPsec, `EINVAL` for
+/// others. [`Udp::send_train`] has found out already.
 pub fn is_gso_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
 }

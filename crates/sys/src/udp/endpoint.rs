@@ -100,3 +100,72 @@ impl fmt::Debug for Endpoint {
         SocketAddr::from(*self).fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESSES: [&str; 6] = [
+        "0.0.0.0:0",
+        "198.51.100.7:6001",
+        "255.255.255.255:65535",
+        "[::]:1",
+        "[fd00:207::1]:16384",
+        "[fe80::1%7]:6001",
+    ];
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_is_the_address_it_was_made_of() {
+        for text in ADDRESSES {
+            assert_eq!(SocketAddr::from(Endpoint::from(address(text))), address(text));
+            assert_eq!(Endpoint::from(address(text)).to_string(), address(text).to_string());
+        }
+    }
+
+    #[test]
+    fn endpoints_of_different_addresses_differ() {
+        let endpoints = ADDRESSES.map(|text| Endpoint::from(address(text)));
+        for (at, one) in endpoints.iter().enumerate() {
+            assert!(endpoints.iter().enumerate().all(|(other_at, other)| (one == other) == (at == other_at)));
+        }
+        assert_ne!(Endpoint::from(address("[fe80::1%7]:1")), Endpoint::from(address("[fe80::1%8]:1")));
+    }
+
+    #[test]
+    fn an_ipv4_mapped_address_is_the_ipv4_address() {
+        assert_eq!(Endpoint::from(address("[::ffff:192.0.2.1]:5")), Endpoint::from(address("192.0.2.1:5")));
+        assert_ne!(Endpoint::from(address("[::192.0.2.1]:5")), Endpoint::from(address("192.0.2.1:5")));
+    }
+
+    #[test]
+    fn what_the_kernel_writes_becomes_the_same_endpoint_whatever_else_it_holds() {
+        for text in ADDRESSES {
+            let endpoint = Endpoint::from(address(text));
+            let mut written = [0xee; V6_LEN];
+            written[..endpoint.as_bytes().len()].copy_from_slice(endpoint.as_bytes());
+            if endpoint.as_bytes().len() == V6_LEN {
+                // A flow label.
+                written[4..8].copy_from_slice(&[0, 1, 2, 3]);
+            }
+            assert_eq!(Endpoint::from_kernel(&written), endpoint, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_peer_of_an_ipv6_socket_becomes_an_ipv4_endpoint() {
+        let mut written = [0; V6_LEN];
+        written[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+        written[2..4].copy_from_slice(&6001_u16.to_be_bytes());
+        written[18..24].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(Endpoint::from_kernel(&written), Endpoint::from(address("192.0.2.1:6001")));
+    }
+
+    #[test]
+    fn an_address_of_no_internet_family_is_unspecified() {
+        assert_eq!(Endpoint::from_kernel(&[0; V6_LEN]), Endpoint::from(address("0.0.0.0:0")));
+    }
+}

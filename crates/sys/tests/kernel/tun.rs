@@ -142,6 +142,17 @@ netns_tests! {
         }
     }
 
+    fn a_machine_without_dev_net_tun_is_told_to_load_the_module() {
+        let refused = fresh().run_in(|| {
+            netns::own_mounts().unwrap();
+            netns::cover_folder("/dev/net").unwrap();
+            (Tun::attach("mt0").unwrap_err(), tun::access().unwrap_err())
+        }).unwrap();
+        assert!(matches!(refused, (AttachError::NoDevNetTun, AttachError::NoDevNetTun)));
+        assert!(refused.0.to_string().contains("modprobe tun"));
+        assert_eq!(std::io::Error::from(refused.0).kind(), std::io::ErrorKind::NotFound);
+    }
+
     fn a_device_is_made_once_and_removed_only_when_free() {
         fresh().run_in(|| {
             tun::create("mt0").unwrap();

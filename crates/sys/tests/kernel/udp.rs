@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::{AsFd, AsRawFd},
 };
 
 use meshtun_sys::{
@@ -40,6 +41,14 @@ fn pattern(len: usize) -> Vec<u8> {
 
 fn truncated(truncated: bool, len: usize, segment: usize, from: &Udp) -> Received {
     Received { len, segment, from: endpoint(from), truncated }
+}
+
+fn without_checksums(socket: &Udp) {
+    let on: libc::c_int = 1;
+    let (fd, len) = (socket.as_fd().as_raw_fd(), size_of_val(&on) as libc::socklen_t);
+    // SAFETY: the descriptor is borrowed and open; the kernel reads `len` bytes of the int.
+    let result = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, (&raw const on).cast(), len) };
+    assert_eq!(result, 0);
 }
 
 netns_tests! {
@@ -94,8 +103,11 @@ netns_tests! {
         assert!(udp::is_message_too_long(&left.send_train(&endpoint(&right), &bytes, 1400).unwrap_err()));
         left.send_train(&endpoint(&right), &bytes[..MAX_SEGMENTS * 10], 10).unwrap();
         assert_eq!(receive(&right, &mut vec![0; 65535]).len, MAX_SEGMENTS * 10);
-        // 128 since Linux 6.9.
-        left.send_train(&endpoint(&right), &bytes[..129 * 10], 10).unwrap_err();
+        for segment in [10, 0] {
+            let refused = left.send_train(&endpoint(&right), &bytes[..=MAX_SEGMENTS * 10], segment).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(left.offloads().gso);
     }
 
     fn a_datagram_over_the_mtu_is_refused_and_the_socket_goes_on() {
@@ -161,6 +173,29 @@ netns_tests! {
             arrived.extend_from_slice(&buffer[..received.len]);
         }
         assert!(arrived == train);
+    }
+
+    fn a_kernel_that_cannot_cut_the_train_costs_the_offload_and_no_datagram() {
+        let (left, right, _cable) = pair();
+        // A train without UDP checksums is refused with EINVAL.
+        without_checksums(&left);
+        let (train, mut buffer, mut arrived) = (pattern(10_001), vec![0; 65535], Vec::new());
+        left.send_train(&endpoint(&right), &train, 1000).unwrap();
+        assert!(!left.offloads().gso);
+        while arrived.len() < train.len() {
+            let received = receive(&right, &mut buffer);
+            arrived.extend_from_slice(&buffer[..received.len]);
+        }
+        assert!(arrived == train);
+    }
+
+    fn a_route_that_refuses_every_datagram_costs_no_offload() {
+        let (left, _right, cable) = pair();
+        ip(&cable.left, "route add blackhole 203.0.113.0/24");
+        let nowhere = SocketAddr::from(([203, 0, 113, 1], 1)).into();
+        let refused = left.send_train(&nowhere, &[0; 2000], 1000).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
+        assert!(left.offloads().gso);
     }
 
     fn sending_each_stops_at_a_whole_datagram_when_the_buffer_is_full() {
