@@ -1,3 +1,4 @@
 //! Command line of the laboratory.
+#![forbid(unsafe_code)]
 
 fn main() {}

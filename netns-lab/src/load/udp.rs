@@ -1,0 +1,215 @@
+//! A train of numbered datagrams of each of some flows, at a steady rate.
+//!
+//! One thread sends for all flows in turn, one receives. A datagram carries its flow (2 bytes), its number (8 bytes, both
+//! big-endian) and then the marker, again and again.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use meshtun_sys::{
+    epoll::{Epoll, Events, Interest},
+    udp::{Udp, UdpOptions, is_would_block},
+};
+
+use super::{
+    LoadError, Marker,
+    train::{Arrivals, UdpFlow, UdpReport},
+};
+use crate::{Node, cpu};
+
+/// Flow and number.
+const HEADER: usize = 10;
+
+/// The least time that the sender sleeps: below it, what is due is sent together.
+const TICK: Duration = Duration::from_micros(200);
+
+/// A train that can be sent.
+#[derive(Clone, Debug)]
+pub struct UdpTrain {
+    /// The node that sends.
+    pub client: Node,
+    /// The node that receives.
+    pub server: Node,
+    /// The server's address.
+    pub address: IpAddr,
+    /// How many flows, each with a source port of its own.
+    pub flows: u16,
+    /// Datagrams a second of each flow.
+    pub rate: u32,
+    /// Payload of a datagram in bytes, at least 10.
+    pub size: usize,
+    /// How long.
+    pub duration: Duration,
+    /// How long stragglers are waited for at the end.
+    pub patience: Duration,
+    /// What the payload repeats; a random one if none is given.
+    pub marker: Option<Marker>,
+}
+
+impl UdpTrain {
+    /// One flow of 1,000 datagrams of 64 bytes a second, for one second.
+    pub fn new(client: &Node, server: &Node, address: IpAddr) -> UdpTrain {
+        UdpTrain {
+            client: client.clone(),
+            server: server.clone(),
+            address,
+            flows: 1,
+            rate: 1000,
+            size: 64,
+            duration: Duration::from_secs(1),
+            patience: Duration::from_millis(500),
+            marker: None,
+        }
+    }
+
+    /// Sends it and waits for the last datagrams.
+    ///
+    /// A datagram that the client's kernel refuses is counted and not sent again.
+    ///
+    /// # Errors
+    /// [`LoadError::Server`], [`LoadError::Client`] if a socket cannot be had.
+    pub fn run(&self) -> Result<UdpReport, LoadError> {
+        let plan = self.plan()?;
+        let receiver = Receiver::bind(self)?;
+        let mut sender = Sender::connect(self, &plan, receiver.socket.local_addr())?;
+        let (over, start, busy) = (AtomicBool::new(false), Instant::now(), cpu::busy()?);
+        let (arrivals, ended, cpu_seconds) = thread::scope(|scope| -> io::Result<_> {
+            let receiving = scope.spawn(|| receiver.receive(&plan, start, &over));
+            sender.send(&plan, start);
+            let (ended, busy_at_end) = (start.elapsed(), cpu::busy());
+            thread::sleep(self.patience);
+            over.store(true, Ordering::Relaxed);
+            let arrivals = receiving.join().expect("receiving indexes only flows that it has checked")?;
+            Ok((arrivals, ended, busy_at_end?.saturating_sub(busy).as_secs_f64()))
+        })?;
+        let flows = sender.flows.iter().zip(&arrivals).map(|(flow, arrivals)| flow.account(arrivals, ended)).collect();
+        Ok(UdpReport { flows, elapsed: ended, cpu_seconds, overrun: receiver.socket.drops()? })
+    }
+
+    fn plan(&self) -> io::Result<Plan> {
+        let interval = Duration::from_secs(1) / self.rate.max(1);
+        let count = (self.duration.as_nanos() / interval.as_nanos().max(1)) as u64;
+        let marker = self.marker.map_or_else(Marker::random, Ok)?;
+        Ok(Plan { flows: usize::from(self.flows), count, interval, marker })
+    }
+}
+
+/// A train in numbers.
+struct Plan {
+    flows: usize,
+    /// Datagrams of each flow.
+    count: u64,
+    interval: Duration,
+    marker: Marker,
+}
+
+struct Sender {
+    payload: Vec<u8>,
+    flows: Vec<SendingFlow>,
+}
+
+struct SendingFlow {
+    socket: UdpSocket,
+    sent: u64,
+    refused: u64,
+}
+
+impl Sender {
+    fn connect(train: &UdpTrain, plan: &Plan, to: SocketAddr) -> Result<Sender, LoadError> {
+        let from: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+        let connect = |flow| {
+            let open = || UdpSocket::bind((from, 0)).and_then(|socket| socket.connect(to).map(|()| socket));
+            let failed = |source| LoadError::Client { node: train.client.name().to_owned(), flow, source };
+            Ok(SendingFlow { socket: train.client.run(open)?.map_err(failed)?, sent: 0, refused: 0 })
+        };
+        let flows = (0..plan.flows).map(connect).collect::<Result<_, LoadError>>()?;
+        let mut payload = vec![0; HEADER];
+        payload.extend_from_slice(&plan.marker.payload(train.size.saturating_sub(HEADER)));
+        Ok(Sender { payload, flows })
+    }
+
+    /// Sends what is due, sleeps until more is, and so on to the end.
+    fn send(&mut self, plan: &Plan, start: Instant) {
+        for number in 0..plan.count {
+            let due = plan.interval.mul_f64(number as f64);
+            while let Some(early) = due.checked_sub(start.elapsed()).filter(|early| !early.is_zero()) {
+                thread::sleep(early.max(TICK));
+            }
+            self.send_one_of_each(number);
+        }
+    }
+
+    fn send_one_of_each(&mut self, number: u64) {
+        self.payload[2..HEADER].copy_from_slice(&number.to_be_bytes());
+        for (index, flow) in (0u16..).zip(&mut self.flows) {
+            self.payload[..2].copy_from_slice(&index.to_be_bytes());
+            match flow.socket.send(&self.payload) {
+                Ok(_) => flow.sent += 1,
+                Err(_) => flow.refused += 1,
+            }
+        }
+    }
+}
+
+impl SendingFlow {
+    fn account(&self, arrivals: &Arrivals, ended: Duration) -> UdpFlow {
+        let port = self.socket.local_addr().map_or(0, |address| address.port());
+        UdpFlow { port, sent: self.sent, refused: self.refused, ..arrivals.close(self.sent + self.refused, ended) }
+    }
+}
+
+struct Receiver {
+    socket: Udp,
+    epoll: Epoll,
+}
+
+impl Receiver {
+    fn bind(train: &UdpTrain) -> Result<Receiver, LoadError> {
+        let failed = |source| LoadError::Server { node: train.server.name().to_owned(), source };
+        let mut options = UdpOptions::new((train.address, 0).into());
+        // Half a second at 200,000 small datagrams a second, each of which costs the buffer about 768 bytes.
+        options.receive_buffer = 64 << 20;
+        let bound = train.server.run(|| Udp::bind(&options))?;
+        let socket = bound.map_err(|error| failed(io::Error::other(error)))?;
+        let epoll = Epoll::new().map_err(failed)?;
+        epoll.add(&socket, 0, Interest::Read).map_err(failed)?;
+        Ok(Receiver { socket, epoll })
+    }
+
+    fn receive(&self, plan: &Plan, start: Instant, over: &AtomicBool) -> io::Result<Vec<Arrivals>> {
+        let mut arrivals: Vec<_> = (0..plan.flows).map(|_| Arrivals::new(Duration::ZERO)).collect();
+        let (mut events, mut buffer) = (Events::with_capacity(1), vec![0; 1 << 16]);
+        while !over.load(Ordering::Relaxed) {
+            match self.socket.receive(&mut buffer) {
+                Ok(received) => {
+                    let now = start.elapsed();
+                    for datagram in buffer[..received.len].chunks(received.segment.max(1)) {
+                        note(&mut arrivals, plan, datagram, now);
+                    }
+                }
+                Err(error) if is_would_block(&error) => {
+                    self.epoll.wait(&mut events, Some(Duration::from_millis(10)))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(arrivals)
+    }
+}
+
+/// A datagram that is not one of ours, or no longer what it was, is passed over.
+fn note(arrivals: &mut [Arrivals], plan: &Plan, datagram: &[u8], now: Duration) {
+    let Some((header, payload)) = datagram.split_first_chunk::<HEADER>() else { return };
+    let [f0, f1, number @ ..] = *header;
+    let (flow, number) = (u16::from_be_bytes([f0, f1]), u64::from_be_bytes(number));
+    if let Some(flow) =
+        arrivals.get_mut(usize::from(flow)).filter(|_| number < plan.count && plan.marker.matches(payload, 0))
+    {
+        flow.arrived(number, now);
+    }
+}

@@ -1,0 +1,146 @@
+//! Devices, addresses and routes: rtnetlink, one short-lived thread and runtime a request.
+
+use std::{io, net::IpAddr, os::fd::AsRawFd};
+
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
+use rtnetlink::{
+    Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection,
+    packet_route::{
+        link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage},
+        route::RouteMessage,
+    },
+};
+
+use crate::{LabError, Node, lab::End};
+
+/// A device in a node, as the kernel describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// Set up by its owner.
+    pub up: bool,
+    /// Up and with carrier (`IFF_LOWER_UP`).
+    pub carrier: bool,
+    /// In bytes.
+    pub mtu: u32,
+    /// Packets that came in through it.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Incoming packets dropped.
+    pub rx_dropped: u64,
+    /// Packets that went out through it.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Outgoing packets dropped.
+    pub tx_dropped: u64,
+}
+
+pub(crate) fn add_veth(one: End<'_>, other: End<'_>, mtu: u32) -> Result<(), LabError> {
+    let peer = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(other.device)
+        .mtu(mtu)
+        .setns_by_fd(std::os::fd::AsFd::as_fd(other.node.namespace()).as_raw_fd())
+        .up()
+        .build();
+    let cable = LinkMessageBuilder::<LinkVeth>::new(one.device, other.device)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .mtu(mtu)
+        .up()
+        .build();
+    let what = format!("add the cable {} to {}:{}", one.device, other.node.name(), other.device);
+    request(one.node, what, async move |handle| handle.link().add(cable).execute().await)
+}
+
+pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(), LabError> {
+    request(node, format!("add address {address} to {device}"), async |handle| {
+        let index = index_of(&handle, device).await?;
+        handle.address().add(index, address.addr(), address.prefix_len()).execute().await
+    })
+}
+
+pub(crate) fn add_route(node: &Node, prefix: IpNet, via: IpAddr) -> Result<(), LabError> {
+    let what = format!("add route {prefix} via {via}");
+    let Some(route) = route(prefix, via) else {
+        return Err(node.kernel_says(what, io::Error::new(io::ErrorKind::InvalidInput, "two address families")));
+    };
+    request(node, what, async move |handle| handle.route().add(route).execute().await)
+}
+
+pub(crate) fn links(node: &Node) -> Result<Vec<Link>, LabError> {
+    let messages: Vec<_> =
+        request(node, "list devices".into(), async |handle| handle.link().get().execute().try_collect().await)?;
+    let mut links: Vec<_> = messages.into_iter().map(link).collect();
+    links.sort_by_key(|link| link.index);
+    Ok(links)
+}
+
+fn route(prefix: IpNet, via: IpAddr) -> Option<RouteMessage> {
+    match (prefix.trunc(), via) {
+        (IpNet::V4(prefix), IpAddr::V4(via)) => {
+            let route = RouteMessageBuilder::<std::net::Ipv4Addr>::new();
+            Some(route.destination_prefix(prefix.addr(), prefix.prefix_len()).gateway(via).build())
+        }
+        (IpNet::V6(prefix), IpAddr::V6(via)) => {
+            let route = RouteMessageBuilder::<std::net::Ipv6Addr>::new();
+            Some(route.destination_prefix(prefix.addr(), prefix.prefix_len()).gateway(via).build())
+        }
+        _ => None,
+    }
+}
+
+fn link(message: LinkMessage) -> Link {
+    let flags = message.header.flags;
+    let (up, carrier) = (flags.contains(LinkFlags::Up), flags.contains(LinkFlags::LowerUp));
+    let mut link = Link { index: message.header.index, up, carrier, ..Link::default() };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::Stats64(stats) => {
+                (link.rx_packets, link.rx_bytes, link.rx_dropped) =
+                    (stats.rx_packets, stats.rx_bytes, stats.rx_dropped);
+                (link.tx_packets, link.tx_bytes, link.tx_dropped) =
+                    (stats.tx_packets, stats.tx_bytes, stats.tx_dropped);
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+async fn index_of(handle: &Handle, device: &str) -> Result<u32, Error> {
+    let found = handle.link().get().match_name(device).execute().try_next().await?;
+    found.map(|message| message.header.index).ok_or(Error::RequestFailed)
+}
+
+/// Speaks netlink in a node: on a thread that entered it, with a runtime of its own.
+fn request<T: Send>(
+    node: &Node,
+    what: String,
+    ask: impl AsyncFnOnce(Handle) -> Result<T, Error> + Send,
+) -> Result<T, LabError> {
+    node.run(|| speak(ask))?.map_err(|source| node.kernel_says(what, source))
+}
+
+fn speak<T>(ask: impl AsyncFnOnce(Handle) -> Result<T, Error>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let (connection, handle, _messages) = new_connection()?;
+        tokio::spawn(connection);
+        ask(handle).await.map_err(kernel_error)
+    })
+}
+
+fn kernel_error(error: Error) -> io::Error {
+    match error {
+        Error::NetlinkError(message) => message.to_io(),
+        other => io::Error::other(other),
+    }
+}
