@@ -94,6 +94,7 @@ pub struct Channel {
     started: bool,
     closed: bool,
     rng: StdRng,
+    incarnation: u32,
     handshakes: Handshakes,
     sessions: Sessions,
     timers: Timers,
@@ -116,6 +117,7 @@ impl Channel {
             Peer::Meshtun { local_number, peer_number, .. } => local_number < peer_number,
             Peer::WireGuard => true,
         };
+        let mut rng = StdRng::from_seed(seed);
         let peering = Peering::new(suite, identity, peer_key, preshared_key);
         Channel {
             peer,
@@ -123,7 +125,8 @@ impl Channel {
             initiates,
             started: false,
             closed: false,
-            rng: StdRng::from_seed(seed),
+            incarnation: rng.random(),
+            rng,
             handshakes: Handshakes::new(peering, &public_key, &peer_key),
             sessions: Sessions::new(our_initiations_win),
             timers: Timers::new(now),

@@ -14,7 +14,7 @@ pub const MARK: u8 = 0xC0;
 pub const MAX_LINK_LEN: usize = 32;
 
 /// The longest encoded frame, without padding: a hello's.
-pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 1 + MAX_LINK_LEN + 2 + 4;
+pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 1 + MAX_LINK_LEN + 2 + 4 + 4;
 
 const HELLO: u8 = 1;
 const PROBE: u8 = 2;
@@ -37,6 +37,8 @@ pub enum Frame {
         link: String,
         /// The channel's number.
         channel: u16,
+        /// Drawn by the sender when it came to life, so that its restart is seen.
+        incarnation: u32,
         /// One more than the highest generation of a session that the sender knew of when the
         /// handshake began at its end. A session's generation is the greater of its two hellos':
         /// so both ends put the channel's sessions in the same order, whatever was lost.
@@ -124,13 +126,14 @@ impl Frame {
 
     fn write(&self, out: &mut Writer<'_>) {
         match self {
-            Self::Hello { version, ack, features, link, channel, generation } => {
+            Self::Hello { version, ack, features, link, channel, incarnation, generation } => {
                 out.put(&[HELLO, *version, u8::from(*ack)]);
                 out.put(&features.to_le_bytes());
                 let link = &link[..link.floor_char_boundary(MAX_LINK_LEN)];
                 out.put(&[link.len() as u8]);
                 out.put(link.as_bytes());
                 out.put(&channel.to_le_bytes());
+                out.put(&incarnation.to_le_bytes());
                 out.put(&generation.to_le_bytes());
             }
             Self::Probe { sequence, sent_micros } => out.put_probe(PROBE, *sequence, *sent_micros),
@@ -258,6 +261,7 @@ impl<'p> Reader<'p> {
             features: self.u32()?,
             link: self.link()?,
             channel: self.u16()?,
+            incarnation: self.u32()?,
             generation: self.u32()?,
         })
     }

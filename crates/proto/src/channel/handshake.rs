@@ -287,6 +287,7 @@ impl Channel {
             acknowledged: false,
             greeting: (is_meshtun && initiated_by_us).then(|| Greeting::spoken(now)),
             generation,
+            life: 0,
         });
         let (send, receive) = keys.into_halves(now);
         self.outputs.extend([Output::InstallReceive(receive), Output::InstallSend(send)]);

@@ -42,6 +42,7 @@ struct Hello {
     ack: bool,
     link: String,
     channel: u16,
+    incarnation: u32,
     generation: u32,
 }
 
@@ -80,9 +81,8 @@ impl Channel {
     /// Towards plain WireGuard the newest session that was completed is the one to use.
     pub(super) fn complete_plain(&mut self, now: Instant, index: u32) {
         let generation = self.sessions.next_generation();
-        self.sessions.agree_generation(generation);
+        self.sessions.place(index, 0, generation);
         let Some(session) = self.sessions.get_mut(index) else { return };
-        session.generation = generation;
         session.acknowledged = true;
         self.outputs.push_back(Output::Endpoint(session.from));
         self.put_to_use(now, index);
@@ -90,8 +90,8 @@ impl Channel {
 
     pub(super) fn take_frame(&mut self, now: Instant, index: u32, frame: &[u8]) {
         match Frame::decode(frame) {
-            Ok(Frame::Hello { version, ack, link, channel, generation, .. }) => {
-                self.take_hello(now, index, Hello { version, ack, link, channel, generation });
+            Ok(Frame::Hello { version, ack, link, channel, incarnation, generation, .. }) => {
+                self.take_hello(now, index, Hello { version, ack, link, channel, incarnation, generation });
             }
             Ok(Frame::Goodbye { reason, hold_ms }) => {
                 self.take_goodbye(now, index, reason, Duration::from_millis(hold_ms.into()));
@@ -153,7 +153,7 @@ impl Channel {
     }
 
     fn take_matching_hello(&mut self, now: Instant, index: u32, hello: &Hello) {
-        self.admit(now, index, hello.generation);
+        self.admit(now, index, hello);
         let Some(session) = self.sessions.get_mut(index) else { return };
         if !hello.ack || session.initiated_by_us {
             self.say_hello(index, true);
@@ -164,15 +164,13 @@ impl Channel {
     }
 
     /// The peer is who it should be.
-    fn admit(&mut self, now: Instant, index: u32, generation: u32) {
+    fn admit(&mut self, now: Instant, index: u32, hello: &Hello) {
         let Some(session) = self.sessions.get_mut(index).filter(|session| !session.admitted) else { return };
         session.admitted = true;
-        session.generation = session.generation.max(generation);
         // The answer, which is one of our hellos, goes out right away.
         session.greeting = Some(Greeting { left: MAX_HELLOS - 1, next: now + HELLO_EVERY });
-        let (from, generation) = (session.from, session.generation);
-        self.sessions.agree_generation(generation);
-        self.outputs.extend([Output::Endpoint(from), Output::Admit(index)]);
+        self.outputs.extend([Output::Endpoint(session.from), Output::Admit(index)]);
+        self.sessions.place(index, hello.incarnation, hello.generation);
     }
 
     /// The peer admits what we send.
@@ -228,8 +226,15 @@ impl Channel {
     pub(super) fn say_hello(&mut self, session: u32, ack: bool) {
         let Peer::Meshtun { link, channel, .. } = &self.peer else { return };
         let generation = self.sessions.get(session).map_or(0, |session| session.generation);
-        let (link, channel) = (link.clone(), *channel);
-        let hello = Frame::Hello { version: HELLO_VERSION, ack, features: 0, link, channel, generation };
+        let hello = Frame::Hello {
+            version: HELLO_VERSION,
+            ack,
+            features: 0,
+            link: link.clone(),
+            channel: *channel,
+            incarnation: self.incarnation,
+            generation,
+        };
         self.outputs.push_back(Output::Seal { session, plaintext: hello.encode() });
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Session {
     pub(super) greeting: Option<Greeting>,
     /// Ours as it stands in our hello; the greater of both ends' once the peer's came.
     pub(super) generation: u32,
+    /// Which of the peer's lives it belongs to, in our own count; 0 until its hello came.
+    pub(super) life: u32,
 }
 
 impl Session {
@@ -47,13 +49,23 @@ impl Session {
     }
 }
 
-/// Which session is better: the later generation; within one (the handshakes crossed) the one
-/// that the lower gateway number initiated; of two from the same end, the later one.
+/// Which session is better: that with the peer's later life, since a restarted peer has forgotten
+/// the others; then the later generation; within one (the handshakes crossed) the one that the
+/// lower gateway number initiated; of two from the same end, the later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
+struct Rank {
+    life: u32,
     generation: u32,
     preferred_initiator: bool,
     since: Instant,
+}
+
+/// One of the peer's lives, from one start to the next.
+struct Life {
+    number: u32,
+    incarnation: u32,
+    /// When the youngest session with it began.
+    seen: Instant,
 }
 
 /// The live sessions.
@@ -64,6 +76,7 @@ pub(super) struct Sessions {
     /// Whether our initiations win over the peer's that cross them.
     our_initiations_win: bool,
     highest_generation: u32,
+    peer: Option<Life>,
 }
 
 impl Sessions {
@@ -74,6 +87,7 @@ impl Sessions {
             used: None,
             our_initiations_win,
             highest_generation: 0,
+            peer: None,
         }
     }
 
@@ -82,9 +96,14 @@ impl Sessions {
         self.highest_generation.saturating_add(1)
     }
 
-    /// Notes the generation of a session that both ends agreed upon.
-    pub(super) fn agree_generation(&mut self, generation: u32) {
-        self.highest_generation = self.highest_generation.max(generation);
+    /// Gives a session its place in the order, by what the peer's hello said.
+    pub(super) fn place(&mut self, index: u32, incarnation: u32, generation: u32) {
+        let Some(since) = self.get(index).map(|session| session.since) else { return };
+        let life = self.life(incarnation, since);
+        let Some(session) = self.get_mut(index) else { return };
+        session.life = life;
+        session.generation = session.generation.max(generation);
+        self.highest_generation = self.highest_generation.max(self.get(index).map_or(0, |session| session.generation));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
@@ -173,8 +192,22 @@ impl Sessions {
             .max_by_key(|session| self.rank(session))
     }
 
+    /// The number of the life that a session which began at `since` belongs to.
+    fn life(&mut self, incarnation: u32, since: Instant) -> u32 {
+        let life = self.peer.get_or_insert(Life { number: 1, incarnation, seen: since });
+        if life.incarnation != incarnation {
+            if since <= life.seen {
+                return life.number - 1; // Begun with an end that has died since.
+            }
+            *life = Life { number: life.number.saturating_add(1), incarnation, seen: since };
+        }
+        life.seen = life.seen.max(since);
+        life.number
+    }
+
     fn rank(&self, session: &Session) -> Rank {
         Rank {
+            life: session.life,
             generation: session.generation,
             preferred_initiator: session.initiated_by_us == self.our_initiations_win,
             since: session.since,

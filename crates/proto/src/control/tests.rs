@@ -9,6 +9,7 @@ fn hello() -> Frame {
         features: 0x0102_0304,
         link: "nq".to_owned(),
         channel: 0x0506,
+        incarnation: 0x0B0C_0D0E,
         generation: 0x0708_090A,
     }
 }
@@ -21,13 +22,14 @@ fn link() -> impl Strategy<Value = String> {
 fn frame() -> impl Strategy<Value = Frame> {
     let reason = prop_oneof![Just(Reason::Unspecified), Just(Reason::Down), Just(Reason::Restarting)];
     prop_oneof![
-        (any::<(u8, bool, u32)>(), link(), any::<(u16, u32)>()).prop_map(
-            |((version, ack, features), link, (channel, generation))| Frame::Hello {
+        (any::<(u8, bool, u32)>(), link(), any::<(u16, u32, u32)>()).prop_map(
+            |((version, ack, features), link, (channel, incarnation, generation))| Frame::Hello {
                 version,
                 ack,
                 features,
                 link,
                 channel,
+                incarnation,
                 generation,
             }
         ),
@@ -41,7 +43,7 @@ fn frame() -> impl Strategy<Value = Frame> {
 #[test]
 fn the_bytes_of_each_frame_are_as_documented() {
     let cases = [
-        (hello(), &[0xC0, 1, 1, 1, 4, 3, 2, 1, 2, b'n', b'q', 6, 5, 10, 9, 8, 7][..]),
+        (hello(), &[0xC0, 1, 1, 1, 4, 3, 2, 1, 2, b'n', b'q', 6, 5, 14, 13, 12, 11, 10, 9, 8, 7][..]),
         (Frame::Probe { sequence: 0x0102_0304, sent_micros: 5 }, &[0xC0, 2, 4, 3, 2, 1, 5, 0, 0, 0, 0, 0, 0, 0]),
         (
             Frame::ProbeReply { sequence: 6, sent_micros: 0x0102_0304_0506_0708 },
@@ -87,6 +89,7 @@ fn a_link_name_that_is_too_long_is_cut_when_sent_and_refused_when_received() {
         // The 32nd byte lies inside a character.
         link: format!("{}€€", "x".repeat(31)),
         channel: 0,
+        incarnation: 0,
         generation: 0,
     };
     let Ok(Frame::Hello { link, .. }) = Frame::decode(&long.encode()) else {
@@ -109,8 +112,15 @@ fn a_link_name_that_is_no_text_is_refused() {
 
 #[test]
 fn the_longest_frame_just_fits_its_buffer() {
-    let longest =
-        Frame::Hello { version: 1, ack: false, features: 0, link: "x".repeat(MAX_LINK_LEN), channel: 0, generation: 0 };
+    let longest = Frame::Hello {
+        version: 1,
+        ack: false,
+        features: 0,
+        link: "x".repeat(MAX_LINK_LEN),
+        channel: 0,
+        incarnation: 0,
+        generation: 0,
+    };
     assert_eq!(longest.encode().len(), MAX_FRAME_LEN);
 }
 
