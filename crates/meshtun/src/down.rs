@@ -1,0 +1,45 @@
+//! `meshtun down`
+
+use meshtun_daemon::{
+    Directories, Error,
+    control::{Client, ClientError},
+};
+
+use crate::{
+    exit::{Failure, Outcome},
+    output,
+    places::{RuntimeDirectory, async_runtime},
+};
+
+/// Take this gateway down: say goodbye to its peers, remove devices and routes, stop the daemon
+///
+/// The `unreachable` routes stay, so that packets for the other sites are refused and never leave unencrypted. Where no
+/// daemon runs, what one left behind is removed.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Remove the `unreachable` routes, too: packets for the other sites may then leave UNENCRYPTED
+    #[arg(long)]
+    unprotect: bool,
+    #[command(flatten)]
+    runtime: RuntimeDirectory,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let directories = args.runtime.choose()?;
+    let warnings = take_down(&directories, args.unprotect)?;
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    warnings.iter().for_each(|warning| output::complain(&format!("meshtun: {warning}")));
+    Err(Failure::new("not everything could be removed"))
+}
+
+fn take_down(directories: &Directories, unprotect: bool) -> Result<Vec<String>, Failure> {
+    match Client::connect(&directories.control_socket()) {
+        Ok(mut daemon) => Ok(daemon.down(unprotect).map_err(Error::from)?),
+        Err(ClientError::NoDaemon(_)) => {
+            Ok(async_runtime()?.block_on(meshtun_daemon::remove_remains(directories, unprotect))?)
+        }
+        Err(error) => Err(Error::from(error).into()),
+    }
+}

@@ -1,0 +1,140 @@
+//! The status for people: a line about the gateway, a table a link, and what keeps channels from coming up.
+//!
+//! Fits 80 columns over IPv4 and 120 over IPv6.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use meshtun_daemon::status::{Channel, Link, Status};
+
+/// The whole text; `now` in Unix seconds.
+pub(super) fn render(status: &Status, now: u64) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "gateway {} (number {}), meshtun {}, process {}, running for {}",
+        status.gateway.name,
+        status.gateway.number,
+        status.version,
+        status.pid,
+        age(now.saturating_sub(status.started))
+    );
+    for link in &status.links {
+        let _ = write!(text, "\n{}", render_link(link, now));
+    }
+    text
+}
+
+fn render_link(link: &Link, now: u64) -> String {
+    let networks: Vec<_> = link.networks.iter().map(ToString::to_string).collect();
+    let (up, all) = (link.channels_up, link.channels.len());
+    let mut text = format!(
+        "link {} to {}: {up} of {all} channels up, MTU {}, {}{}\n",
+        link.name,
+        link.peer,
+        link.mtu,
+        link.cipher,
+        if link.preshared_key { " + PSK" } else { "" },
+    );
+    wrap(&mut text, &format!("networks {}", networks.join(", ")));
+    for line in table(link, now).lines() {
+        let _ = writeln!(text, "  {}", line.trim_end());
+    }
+    for channel in &link.channels {
+        if let Some(problem) = &channel.problem {
+            wrap(&mut text, &format!("{}/{}: {problem}", link.name, channel.channel));
+        }
+    }
+    text
+}
+
+/// Appends a paragraph, indented, its second and further lines more.
+fn wrap(text: &mut String, paragraph: &str) {
+    let mut column = 0;
+    for word in paragraph.split(' ') {
+        let length = word.chars().count();
+        let space = match column {
+            0 => "  ",
+            _ if column + 1 + length > WIDTH => "\n    ",
+            _ => " ",
+        };
+        column = if space == " " { column + 1 } else { space.len() - usize::from(column > 0) };
+        column += length;
+        text.push_str(space);
+        text.push_str(word);
+    }
+    text.push('\n');
+}
+
+/// A terminal's usual width.
+const WIDTH: usize = 80;
+
+fn table(link: &Link, now: u64) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["device", "state", "for", "session", "endpoint", "sent", "received", "dropped"]);
+    for channel in &link.channels {
+        table.add_row(row(channel, now));
+    }
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if number >= FIRST_FIGURE {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// From this column on they are aligned to the right.
+const FIRST_FIGURE: usize = 5;
+
+fn row(channel: &Channel, now: u64) -> Vec<Cell> {
+    let session = channel.session_age.map_or("-".into(), age);
+    let endpoint = channel.endpoint.map_or("not known".into(), |endpoint| endpoint.to_string());
+    let dropped: u64 = channel.dropped.values().sum();
+    let cells = [
+        channel.device.clone(),
+        channel.state.word().to_owned(),
+        age(now.saturating_sub(channel.since)),
+        session,
+        endpoint,
+        bytes(channel.tx_bytes),
+        bytes(channel.rx_bytes),
+        dropped.to_string(),
+    ];
+    cells.into_iter().map(Cell::new).collect()
+}
+
+/// Bytes with a decimal unit and three significant digits.
+fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// Seconds as the two largest units, briefly.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use meshtun_daemon::status::{ChannelState, Gateway};
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel {
+    let up = state == ChannelState::Up;
+    Channel {
+        channel: number,
+        device: format!("nq{number}"),
+        state,
+        since: NOW - 11_520,
+        carrier: up,
+        local: "198.51.100.7:6011".parse().unwrap(),
+        endpoint: endpoint.map(|endpoint| endpoint.parse().unwrap()),
+        last_handshake: up.then_some(NOW - 62),
+        handshake_ms: up.then_some(1.25),
+        session_age: up.then_some(62),
+        sessions: 97,
+        problem: (!up).then(|| {
+            "no answer from nvpn1 at 203.0.113.200:16384 for 75 s: check that its daemon runs, and that UDP port 6012 \
+             here and the one there are let through"
+                .into()
+        }),
+        tx_packets: 1_000_000,
+        tx_bytes: 123_456_789_012,
+        rx_packets: 900,
+        rx_bytes: 64_000,
+        icmp_errors: 0,
+        dropped: BTreeMap::from([("replayed".into(), 3), ("forged".into(), 9)]),
+    }
+}
+
+fn status(endpoint: &str) -> Status {
+    Status {
+        version: "0.1.0".into(),
+        pid: 4711,
+        started: NOW - 200_000,
+        workers: 2,
+        gateway: Gateway {
+            name: "qvpn1".into(),
+            number: 1,
+            public_key: "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=".into(),
+            address: None,
+            address6: None,
+            networks: Vec::new(),
+        },
+        links: vec![Link {
+            name: "nq".into(),
+            peer: "nvpn1".into(),
+            peer_kind: "meshtun".into(),
+            peer_public_key: "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=".into(),
+            cipher: "chacha20-poly1305".into(),
+            preshared_key: true,
+            networks: vec!["10.202.0.0/16".parse().unwrap(), "fd00:202::/48".parse().unwrap()],
+            mtu: 1420,
+            channels_up: 1,
+            channels: vec![channel(0, ChannelState::Up, Some(endpoint)), channel(1, ChannelState::Handshaking, None)],
+        }],
+        dropped: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn the_table_reads_as_in_the_manual() {
+    insta::assert_snapshot!(render(&status("203.0.113.200:16384"), NOW));
+}
+
+#[test]
+fn the_table_fits_80_columns_over_ipv4_and_120_over_ipv6() {
+    let widest = |endpoint| {
+        let text = render(&status(endpoint), NOW);
+        text.lines().map(|line| line.chars().count()).max().unwrap()
+    };
+    assert!(widest("203.0.113.200:16384") <= 80, "{}", render(&status("203.0.113.200:16384"), NOW));
+    assert!(widest("[2001:db8:1111:2222:3333:4444:5555:6666]:16384") <= 120);
+}
+
+#[test]
+fn bytes_have_three_digits_and_a_unit() {
+    for (n, text) in [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (9_994, "9.99 kB"),
+        (9_996, "10.0 kB"),
+        (99_960, "100 kB"),
+        (999_400, "999 kB"),
+        (999_600, "1.00 MB"),
+        (123_456_789_012, "123 GB"),
+        (u64::MAX, "18.4 EB"),
+    ] {
+        assert_eq!(bytes(n), text, "{n}");
+    }
+}
+
+#[test]
+fn ages_have_their_two_largest_units() {
+    for (seconds, text) in [(0, "0s"), (61, "1m01s"), (11_520, "3h12m"), (200_000, "2d07h")] {
+        assert_eq!(age(seconds), text);
+    }
+}
