@@ -36,21 +36,25 @@ pub(super) fn check_inside(gateways: &Gateways, links: &[Link], findings: &mut F
     let neighbours = neighbours(gateways, links);
     for (index, gateway) in gateways.iter() {
         for (address, used_by_peers) in underlay_addresses(gateway) {
-            let captured = |owner: &usize| {
-                let own = neighbours[*owner].contains(&index);
-                let of_a_peer = || neighbours[*owner].iter().any(|between| neighbours[*between].contains(&index));
-                if *owner == index {
-                    used_by_peers && !neighbours[index].is_empty()
-                } else {
-                    own || (used_by_peers && of_a_peer())
-                }
-            };
-            if let Some((owner, network)) = owners.around(address.value).find(|(owner, _)| captured(owner)) {
+            if let Some((owner, network)) =
+                owners.around(address.value).find(|(owner, _)| is_captured(index, used_by_peers, *owner, &neighbours))
+            {
                 let network = (gateways.get(owner), network);
                 refuse_inside(gateway, &address, network, used_by_peers, findings);
             }
         }
     }
+}
+
+/// Whether packets from or to an underlay address of `gateway` would be routed into a link by a network of `owner`.
+///
+/// The networks of `owner` are routed into links by its neighbours. The gateway's own address is on
+/// its packets if it is one of them; its peers send to that address if they are.
+fn is_captured(gateway: usize, used_by_peers: bool, owner: usize, neighbours: &[HashSet<usize>]) -> bool {
+    let routes = &neighbours[owner];
+    let by_itself = routes.contains(&gateway);
+    let by_a_peer = || routes.iter().any(|router| owner == gateway || neighbours[*router].contains(&gateway));
+    by_itself || (used_by_peers && by_a_peer())
 }
 
 /// The bound address of `from` must be able to send to where `to` is reached.
