@@ -303,6 +303,11 @@ impl Gateway {
         self.child.id()
     }
 
+    /// The program that it runs.
+    pub fn program(&self) -> &Program {
+        &self.setup.program
+    }
+
     /// Its tun devices.
     pub fn devices(&self) -> &[String] {
         &self.setup.devices

@@ -24,8 +24,8 @@
 //! let program = Program::find(None)?;
 //! let keys = program.keys(lab.sites.len())?;
 //! let mesh = lab.mesh(&keys, 4);
-//! let gateways = gateway::start_all(&lab, &program, &mesh, &keys)?;
-//! for gateway in &gateways {
+//! let mut gateways = gateway::start_all(&lab, &program, &mesh, &keys)?;
+//! for gateway in &mut gateways {
 //!     gateway.wait_until_up(std::time::Duration::from_secs(5))?;
 //! }
 //! let [one, two] = [&lab.sites[0], &lab.sites[1]];

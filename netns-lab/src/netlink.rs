@@ -1,6 +1,10 @@
 //! Devices, addresses and routes: rtnetlink, one short-lived thread and runtime a request.
 
-use std::{io, net::IpAddr, os::fd::AsRawFd};
+use std::{
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -46,16 +50,17 @@ pub(crate) fn add_veth(one: End<'_>, other: End<'_>, mtu: u32) -> Result<(), Lab
     let peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name(other.device)
         .mtu(mtu)
-        .setns_by_fd(std::os::fd::AsFd::as_fd(other.node.namespace()).as_raw_fd())
-        .up()
+        .setns_by_fd(other.node.namespace().as_fd().as_raw_fd())
         .build();
     let cable = LinkMessageBuilder::<LinkVeth>::new(one.device, other.device)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
         .mtu(mtu)
-        .up()
         .build();
     let what = format!("add the cable {} to {}:{}", one.device, other.node.name(), other.device);
-    request(one.node, what, async move |handle| handle.link().add(cable).execute().await)
+    request(one.node, what, async move |handle| handle.link().add(cable).execute().await)?;
+    // Not at once while they are made: the kernel opens no veth that has no peer yet.
+    one.node.set_up(one.device, true)?;
+    other.node.set_up(other.device, true)
 }
 
 pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(), LabError> {

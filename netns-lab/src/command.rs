@@ -1,0 +1,42 @@
+//! The subcommands, one file each.
+
+mod check;
+mod shell;
+
+use std::io::{self, Write as _};
+
+use clap::Subcommand;
+use netns_lab::privilege::{self, Privilege};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Open a lab with running gateways and a shell in it
+    Shell(shell::Arguments),
+    /// Tell whether this machine can run labs, by building one without a tunnel
+    Check(check::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Command::Shell(arguments) => shell::run(arguments),
+            Command::Check(arguments) => check::run(arguments),
+        }
+    }
+}
+
+/// Writes a line to the standard output.
+pub(crate) fn say(line: &str) {
+    // Nobody reads it: then nobody misses it.
+    let _unread = writeln!(io::stdout(), "{line}");
+}
+
+/// Writes a line to the standard error.
+pub(crate) fn complain(line: &str) {
+    let _unread = writeln!(io::stderr(), "{line}");
+}
+
+/// The right to make namespaces, and clean-up on signals as `heard` says. Before any thread.
+fn enter() -> anyhow::Result<Privilege> {
+    Ok(privilege::acquire()?)
+}
