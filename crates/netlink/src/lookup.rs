@@ -55,9 +55,7 @@ impl Network {
     }
 
     /// How the kernel would send a packet of its own to `to` now, from its address `from` if given.
-    ///
-    /// # Errors
-    /// Among others, if `from` is no address of this machine.
+    /// For an IPv4 `from` that this machine does not have the kernel knows no route, or fails (before Linux 6).
     pub async fn route_to(&self, to: IpAddr, from: Option<IpAddr>) -> Result<Reach, NetworkError> {
         let answer = match self.look_up(to, from).await? {
             Ok(answer) => answer,
@@ -74,7 +72,8 @@ impl Network {
             name: device.name,
             index,
             gateway: read::gateway(&answer.attributes),
-            source: read::preferred_source(&answer),
+            // Not repeated in the answer where it was in the question.
+            source: read::preferred_source(&answer).or(from),
         }))
     }
 
@@ -136,7 +135,7 @@ fn bits(address: IpAddr) -> u8 {
 }
 
 /// What an error says about the way (net/ipv4/fib_semantics.c, `fib_props`). "Invalid" is a blackhole, unless a source was
-/// given: then it may mean that this machine does not have it.
+/// given: older kernels say so of a source that the machine does not have.
 fn refusal(error: &KernelError, from: Option<IpAddr>) -> Option<Reach> {
     const EACCES: i32 = 13;
     const EINVAL: i32 = 22;

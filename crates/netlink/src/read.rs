@@ -38,6 +38,8 @@ pub(crate) async fn devices(connection: &Connection) -> Result<Vec<ActualDevice>
 /// One device by its name or its index; none if there is none.
 pub(crate) async fn device(connection: &Connection, which: Which<'_>) -> Result<Option<ActualDevice>, KernelError> {
     const ENODEV: i32 = 19;
+    /// A name of more than 15 bytes.
+    const ERANGE: i32 = 34;
     let mut request = link_request();
     match which {
         Which::Name(name) => request.attributes.push(LinkAttribute::IfName(name.to_owned())),
@@ -46,7 +48,7 @@ pub(crate) async fn device(connection: &Connection, which: Which<'_>) -> Result<
     match connection.get(RouteNetlinkMessage::GetLink(request)).await {
         Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(Some(device_of(link))),
         Ok(_) => Ok(None),
-        Err(error) if error.errno() == ENODEV => Ok(None),
+        Err(error) if matches!(error.errno(), ENODEV | ERANGE) => Ok(None),
         Err(error) => Err(error),
     }
 }

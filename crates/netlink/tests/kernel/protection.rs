@@ -1,0 +1,135 @@
+//! Fail closed: carrier, down, unprotect, and at every moment in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use meshtun_netlink::{Network, Protection, Reach};
+use meshtun_sys::netns::Namespace;
+
+use crate::support::{THERE, carrier, gateway_tests, link, routes, sh};
+
+gateway_tests! {
+    async fn without_carrier_packets_meet_the_unreachable_route_and_with_it_the_channel(gateway: Gateway) {
+        gateway.up(&link(2)).await;
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "Unreachable");
+        }
+        let up = carrier("nq1");
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "nq1");
+        }
+        drop(up);
+        // As the daemon's death does.
+        for there in THERE {
+            gateway.wait_for_way(there, "Unreachable").await;
+        }
+    }
+
+    async fn when_every_channel_of_the_preferred_gateway_lost_carrier_the_next_metric_is_used(gateway: Gateway) {
+        let mut desired = link(2);
+        let mut second = link(2);
+        for device in &mut second.devices {
+            device.name = device.name.replace("nq", "nr");
+            device.link_local = "fe80::1:9".parse().unwrap();
+        }
+        desired.sysctls.extend(second.devices.iter().flat_map(|device| meshtun_netlink::device_sysctls(&device.name)));
+        desired.devices.extend(second.devices);
+        desired.routes.extend(routes("nr", 2, 7).split_off(2));
+        gateway.up(&desired).await;
+        let _second = carrier("nr1");
+        let first = carrier("nq0");
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "nq0");
+        }
+        first.1.set(false).unwrap();
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "nr1");
+        }
+        gateway.assert_nothing_left_to_do(&desired).await;
+    }
+
+    async fn down_keeps_the_unreachable_routes_and_unprotect_removes_them(gateway: Gateway) {
+        gateway.up(&link(2)).await;
+        let down = gateway.down(Protection::Keep).await;
+        let place = |word: &str| down.iter().position(|line| line.contains(word)).unwrap();
+        assert!(place("ip route del") < place("ip link delete"), "{down:?}");
+        assert!(place("ip link delete") < place("sysctl"), "{down:?}");
+        assert_eq!(gateway.network.device("nq0").await.unwrap(), None);
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "Unreachable");
+        }
+        assert_eq!(gateway.down(Protection::Keep).await, Vec::<String>::new());
+        gateway.down(Protection::Lift).await;
+        for there in THERE {
+            assert_eq!(gateway.way_to(there).await, "wan0");
+        }
+        assert_eq!(sh("ip route show proto 109; ip -6 route show proto 109"), "");
+    }
+
+    async fn a_network_dropped_from_the_file_stays_protected(gateway: Gateway) {
+        gateway.up(&link(1)).await;
+        let mut without = link(1);
+        without.routes.retain(|route| route.prefix.addr().is_ipv6());
+        gateway.up(&without).await;
+        gateway.assert_nothing_left_to_do(&without).await;
+        assert_eq!(gateway.way_to(THERE[0]).await, "Unreachable");
+    }
+
+    async fn at_no_moment_of_any_change_does_a_packet_leave_by_the_default_route(gateway: Gateway) {
+        gateway.up(&link(1)).await;
+        let watchers = THERE.map(Watcher::start);
+        for channels in [3, 1, 4, 2, 0, 2] {
+            // Routes without nexthops are none.
+            let mut desired = link(channels);
+            desired.routes.truncate(if channels == 0 { 2 } else { 4 });
+            gateway.up(&desired).await;
+        }
+        gateway.down(Protection::Keep).await;
+        for watcher in watchers {
+            let (looks, leaks) = watcher.stop();
+            assert!(looks > 50, "only {looks} looks");
+            assert_eq!(leaks, Vec::<Reach>::new(), "in {looks} looks");
+        }
+    }
+}
+
+/// A thread that looks a route up until told to stop.
+struct Watcher {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<Reach>)>,
+}
+
+impl Watcher {
+    fn start(there: &'static str) -> Watcher {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = Namespace::current().unwrap().spawn_in("watch", move || watch(there, &told)).unwrap();
+        Watcher { stop, thread }
+    }
+
+    fn stop(self) -> (usize, Vec<Reach>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// How often it looked, and the answers that are neither a channel nor `unreachable`.
+fn watch(there: &str, stop: &AtomicBool) -> (usize, Vec<Reach>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let network = Network::new().unwrap();
+        let (mut looks, mut leaks) = (0, Vec::new());
+        while !stop.load(Ordering::Relaxed) {
+            looks += 1;
+            match network.route_to(there.parse().unwrap(), None).await.unwrap() {
+                Reach::Unreachable => {}
+                Reach::Device { name, .. } if name.starts_with("nq") => {}
+                // A device that was deleted between the answer and the question for its name.
+                Reach::NoRoute if network.route_to(there.parse().unwrap(), None).await.unwrap() != Reach::NoRoute => {}
+                other => leaks.push(other),
+            }
+        }
+        (looks, leaks)
+    })
+}
