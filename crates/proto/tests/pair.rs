@@ -5,12 +5,14 @@
 //! - `sessions`: renewal, expiry, keepalives, silence, goodbye.
 //! - `crossing`: both ends initiate at once, and any message is lost.
 //! - `hostile`: replays, cross-wiring, garbage, floods.
+//! - `boringtun`: plain WireGuard that nobody here wrote, at the other end.
 
 #![forbid(unsafe_code)]
 
 mod pair {
     pub(crate) mod world;
 
+    mod boringtun;
     mod crossing;
     mod hostile;
     mod sessions;

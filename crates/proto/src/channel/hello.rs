@@ -198,12 +198,11 @@ impl Channel {
     }
 
     /// The peer is heard but does not hear us, or so it seems. It may use the session, so that
-    /// stays for receiving; a new one lets both ends agree again.
+    /// stays for receiving.
     fn leave_unheard(&mut self, now: Instant, index: u32) {
         if let Some(session) = self.sessions.get_mut(index) {
             session.greeting = None;
         }
-        self.timers.renew = true;
         self.report_unmatched(now, Unmatched::Unheard);
     }
 

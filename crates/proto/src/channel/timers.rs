@@ -43,8 +43,6 @@ pub(super) struct Timers {
     pub(super) not_before: Instant,
     /// Initiate at the slow rate.
     pub(super) slow: bool,
-    /// Renew the session in use, whatever its age.
-    pub(super) renew: bool,
     traffic: Traffic,
     traffic_at_use: Traffic,
     /// Since when inner packets were sent and nothing was heard.
@@ -57,7 +55,6 @@ impl Timers {
         Timers {
             not_before: now,
             slow: false,
-            renew: false,
             traffic: Traffic::default(),
             traffic_at_use: Traffic::default(),
             unanswered_since: None,
@@ -92,7 +89,6 @@ impl Timers {
         self.unanswered_since = None;
         self.traffic_at_use = self.traffic;
         self.slow = false;
-        self.renew = false;
     }
 
     /// No session is in use.
@@ -111,9 +107,8 @@ impl Timers {
         let sent_messages = self.traffic.sent_messages.saturating_sub(self.traffic_at_use.sent_messages);
         let sending = (session.initiated_by_us && sent_packets).then_some(session.since + REKEY_AFTER);
         let exhausted = (sent_messages >= rekey_after_messages).then_some(session.since);
-        let wanted = self.renew.then_some(session.since);
         let suspect = self.unanswered_since.map(|since| since + SUSPECT_AFTER);
-        [sending, exhausted, wanted, suspect].into_iter().flatten().fold(session.renew_at, Instant::min)
+        [sending, exhausted, suspect].into_iter().flatten().fold(session.renew_at, Instant::min)
     }
 }
 
@@ -166,7 +161,12 @@ impl Channel {
         if !self.started || !self.initiates || self.sessions.is_greeting() {
             return None;
         }
-        let renewal = |session| self.timers.renewal(session, self.suite.rekey_after_messages());
+        let renewal = |session: &Session| {
+            // The peer may be using a better session, under which it does not hear us.
+            let is_left_behind = self.sessions.newest_admitted().is_some_and(|newest| newest.index != session.index);
+            let due = self.timers.renewal(session, self.suite.rekey_after_messages());
+            if is_left_behind { session.since } else { due }
+        };
         let wanted = self.sessions.used().map(renewal);
         Some(wanted.map_or(self.timers.not_before, |at| at.max(self.timers.not_before)))
     }

@@ -257,7 +257,7 @@ proptest! {
         world.censor = Some(Box::new(|_, datagram| datagram.bytes[0] == 4));
         world.start(A);
         world.run_until(|world| world.ends[A].channel.state() == State::Greeting);
-        let hello = Frame::Hello { version: 1, ack: true, features: 0, link: "nq".into(), channel: 0, generation: 1 };
+        let hello = Frame::Hello { version: 1, ack: true, features: 0, link: "nq".into(), channel: 0, incarnation: 1, generation: 1 };
         let hello = hello.encode();
         let channel = &mut world.ends[A].channel;
         let before = snapshot(channel);

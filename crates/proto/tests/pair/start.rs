@@ -180,6 +180,7 @@ fn a_peer_that_never_says_hello_is_reported_and_gets_nothing() {
     world.ends[A].sends_every = Some(100 * MS);
     world.ends[B].sends_every = Some(100 * MS);
     world.run(60 * SECOND);
+    world.run_until(|world| world.ends[A].channel.state() != State::Greeting);
     assert_eq!(world.ends[A].channel.unmatched(), Some(&Unmatched::NoHello));
     assert_eq!(world.ends[A].log.received, [], "nothing passes before the hello");
     assert_eq!(world.ends[B].log.received, [], "nothing is sent before the hello");

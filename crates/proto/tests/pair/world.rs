@@ -102,6 +102,8 @@ pub(crate) struct World {
     pub(crate) tap: Option<Vec<Datagram>>,
     /// Loses what it says yes to.
     pub(crate) censor: Option<Censor>,
+    /// What arrived at an address that no end has.
+    pub(crate) astray: Vec<Datagram>,
     next_report: Instant,
 }
 
@@ -160,7 +162,7 @@ impl World {
         let ends = setups.into_iter().enumerate();
         let ends = ends.map(|(number, setup)| End::new(setup, now, channel_seed(seed, number, 0))).collect();
         let underlay = Underlay::new(seed, path);
-        World { clock, underlay, ends, tap: None, censor: None, next_report: now }
+        World { clock, underlay, ends, tap: None, censor: None, astray: Vec::new(), next_report: now }
     }
 
     /// A pair of which both ends were started.
@@ -270,7 +272,9 @@ impl World {
     /// Brings a datagram to whoever has the address it is for.
     pub(crate) fn deliver(&mut self, datagram: Datagram) {
         let now = self.clock.now();
-        let Some(end) = self.ends.iter().position(|end| end.setup.address == datagram.to) else { return };
+        let Some(end) = self.ends.iter().position(|end| end.setup.address == datagram.to) else {
+            return self.astray.push(datagram);
+        };
         self.ends[end].receive(now, datagram);
         self.carry_out(end);
     }
@@ -314,12 +318,14 @@ impl World {
     fn send_packets(&mut self, number: usize, now: Instant) {
         let end = &mut self.ends[number];
         let Some(every) = end.sends_every else { return };
-        end.next_packet = end.next_packet.max(now);
-        if end.next_packet > now || !end.carrier {
-            end.next_packet = now.max(end.next_packet + every * u32::from(!end.carrier));
+        end.next_packet = end.next_packet.clamp(now, now + every);
+        if end.next_packet > now {
             return;
         }
         end.next_packet += every;
+        if !end.carrier {
+            return;
+        }
         if let Some(datagram) = end.inner_packet(now) {
             self.transmit(datagram);
         }
