@@ -1,5 +1,24 @@
 //! The one integration-test binary. What belongs where:
 //!
 //! - `architecture`: the workspace's dependencies point the way that `ARCHITECTURE.md` says.
+//! - `bed`: what the other modules stand on: a lab with running gateways, programs that must be installed.
+//! - `demo`: the README's first command.
+//! - `cli`: arguments, files, error messages and exit codes; no namespaces.
+//! - `traffic`: TCP and UDP through a link, IPv4 and IPv6, order within a flow.
+//! - `tools`: ping, traceroute, tcpdump, iptables and nft on the tun devices.
+//! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
+//! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
+//! - `wireguard`: plain WireGuard at the other end.
+//!
+//! A test that needs namespaces runs inside `netns_lab::trial`, which never skips in silence.
+#![allow(clippy::print_stderr, reason = "tests talk to whoever reads their output")]
 
 mod architecture;
+mod bed;
+mod cli;
+mod demo;
+mod hostile;
+mod routes;
+mod tools;
+mod traffic;
+mod wireguard;

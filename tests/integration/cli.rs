@@ -1,0 +1,1 @@
+//! Arguments, files, error messages and exit codes; no namespaces.

@@ -1,0 +1,1 @@
+//! What the kernel holds after `up`, `down`, `kill -9` and restarts, asked of the kernel.

@@ -1,0 +1,1 @@
+//! ping, traceroute, tcpdump, iptables and nft on the tun devices: as on any interface.

@@ -1,0 +1,1 @@
+//! Plain WireGuard at the other end: Debian's wireguard-go, one interface a channel.
