@@ -78,8 +78,8 @@ pub struct Coalescer {
     joining: Joining,
     entries: Vec<Entry>,
     pieces: Vec<Piece>,
-    /// The newest entry of each flow, by the flow's hash. A flow that takes another's slot closes that one's entry, so
-    /// that an open entry is always found here.
+    /// The newest entry of each flow, by the flow's hash. A flow that takes another's slot puts that one's entry out of
+    /// reach: it is joined less, never out of order.
     slots: [u32; Flow::SLOTS],
     /// The entry that was last opened or joined to.
     newest: u32,
@@ -224,7 +224,6 @@ impl Coalescer {
             self.newest = entry;
             return self.join(entry, packet, bytes, &segment);
         }
-        self.close(entry);
         self.open(packet, segment, flow);
     }
 

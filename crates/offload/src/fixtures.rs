@@ -33,6 +33,7 @@ pub(crate) struct Spec {
     pub(crate) acknowledgement: u32,
     pub(crate) window: u16,
     pub(crate) flags: u8,
+    pub(crate) urgent: u16,
     pub(crate) options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
 }
@@ -54,6 +55,7 @@ impl Spec {
             acknowledgement: 77,
             window: 502,
             flags: ACK,
+            urgent: 0,
             options: vec![1, 1, 8, 10, 0, 0, 1, 2, 0, 0, 3, 4],
             payload: (0..length).map(|at| (at * 7 + at / 256) as u8).collect(),
         }
@@ -128,6 +130,15 @@ impl Spec {
         self.sequence = self.sequence.wrapping_add(self.payload.len() as u32);
     }
 
+    /// The same with its first two bytes of payload chosen so that the checksum comes to zero.
+    pub(crate) fn with_zero_checksum(mut self) -> Spec {
+        self.payload[..2].fill(0);
+        let field = self.upper() + if self.udp { 6 } else { 16 };
+        let packet = self.build();
+        self.payload[..2].copy_from_slice(&packet[field..field + 2]);
+        self
+    }
+
     fn gso_type(&self) -> u8 {
         let ecn = if self.flags & CWR != 0 { GSO_ECN } else { 0 };
         match (self.udp, self.v6) {
@@ -175,6 +186,7 @@ impl Spec {
         header.urg = self.flags & URG != 0;
         header.ece = self.flags & ECE != 0;
         header.cwr = self.flags & CWR != 0;
+        header.urgent_pointer = self.urgent;
         header.set_options_raw(&self.options).unwrap();
         header
     }
@@ -202,6 +214,7 @@ pub(crate) fn any_spec(longest: usize) -> impl Strategy<Value = Spec> {
             acknowledgement,
             window,
             flags,
+            urgent: 0,
             options: vec![1; words * 4],
             payload,
         }
@@ -222,6 +235,12 @@ pub(crate) fn make_partial(packet: &mut [u8], header: VirtioNetHdr) {
     }
     let field = upper + usize::from(header.csum_offset);
     packet[field..field + 2].copy_from_slice(&(sum as u16).to_be_bytes());
+}
+
+/// Makes the IPv4 header's checksum sound again.
+pub(crate) fn mend_ipv4(packet: &mut [u8]) {
+    let header = Ipv4Header::from_slice(packet).unwrap().0;
+    packet[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
 }
 
 /// Fails unless the packet is whole, consistent, and sound in all its checksums.

@@ -123,6 +123,7 @@ fn tcp_segments_are_joined_by_the_kernels_rules() {
         ("FIN", false, |next| next.flags |= fixtures::FIN),
         ("SYN", false, |next| next.flags |= fixtures::SYN),
         ("RST", false, |next| next.flags |= fixtures::RST),
+        ("an urgent pointer without URG", false, |next| next.urgent = 5),
         ("URG", false, |next| next.flags |= fixtures::URG),
         ("ECE", false, |next| next.flags |= fixtures::ECE),
         ("CWR", false, |next| next.flags |= fixtures::CWR),
@@ -265,15 +266,17 @@ fn a_super_packet_has_at_most_65535_bytes() {
         let fit = (65535 - spec.headers()) / 1368;
         assert_eq!(counts(&written), [fit, 50 - fit]);
     }
-    let exactly = (65535 - 52) / 2; // an odd number of bytes: one is left for a third
-    let mut packets = Spec::tcp4(exactly).run(3);
-    packets[2].truncate(52);
-    let mut last = Spec::tcp4(exactly);
-    (0..2).for_each(|_| last.advance());
-    last.payload.truncate(1);
-    packets[2] = last.build();
-    let written = join(&packets);
-    assert_eq!((counts(&written), written[0].packet.len()), (vec![3], 65535));
+    // Two segments of this size leave one byte.
+    let half = (65535 - 52) / 2;
+    for (third, expected) in [(1, vec![3]), (2, vec![2, 1])] {
+        let mut last = Spec::tcp4(half);
+        let mut packets = last.run(2);
+        (0..2).for_each(|_| last.advance());
+        last.payload.truncate(third);
+        packets.push(last.build());
+        let written = join(&packets);
+        assert_eq!((counts(&written), split_again(&written)), (expected, packets));
+    }
 }
 
 #[test]
@@ -311,6 +314,12 @@ fn a_datagram_without_a_checksum_stays_alone() {
     let mut packets = Spec::udp4(100).run(3);
     packets.iter_mut().for_each(|packet| packet[26..28].fill(0));
     assert_eq!(counts(&join(&packets)), [1, 1, 1]);
+
+    // Nor where zero is what the checksum would have come to.
+    let mut packets = Spec::udp4(100).with_zero_checksum().run(3);
+    assert_eq!(counts(&join(&packets)), [3]);
+    packets.iter_mut().for_each(|packet| packet[26..28].fill(0));
+    assert_eq!(counts(&join(&packets)), [1, 1, 1]);
 }
 
 #[test]
@@ -320,21 +329,28 @@ fn a_datagram_whose_length_is_not_its_packets_stays_alone() {
     assert_eq!(counts(&join(&packets)), [1, 1]);
 }
 
-type Damage = fn(&mut Vec<u8>);
+type Change = fn(&mut Vec<u8>);
 
 #[test]
 fn fragments_options_and_extension_headers_stay_alone() {
-    let changes: [(&str, Damage); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("first fragment", |packet| packet[6] |= 0x20),
         ("later fragment", |packet| packet[7] = 1),
         ("reserved bit", |packet| packet[6] |= 0x80),
-        ("options", |packet| packet[0] = 0x46),
-        ("padding behind the end", |packet| packet.push(0)),
+        ("options", |packet| {
+            packet.splice(20..20, [1; 4]);
+            (packet[0], packet[3]) = (0x46, packet[3] + 4);
+        }),
+        // These two bytes make up for themselves in the checksum, if they are taken for payload.
+        ("padding", |packet| packet.extend([0xff, 0xfd])),
     ];
     for (what, change) in changes {
         let mut packets = Spec::tcp4(100).run(4);
         change(&mut packets[1]);
-        assert_eq!(counts(&join(&packets)), [1, 1, 2], "{what}");
+        fixtures::mend_ipv4(&mut packets[1]);
+        let written = join(&packets);
+        assert_eq!(counts(&written), [1, 1, 2], "{what}");
+        assert_eq!(written[1].packet, packets[1], "{what}");
     }
     for next_header in [0, 43, 44, 60] {
         let mut packets = Spec::tcp6(100).run(4);

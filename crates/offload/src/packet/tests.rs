@@ -105,8 +105,9 @@ fn an_icmp_error_is_found_behind_options_and_extension_headers() {
     packet[3] += 4;
     assert!(is_icmp_error(&packet));
 
-    let chains: [&[(u8, &[u8])]; 4] = [
+    let chains: [&[(u8, &[u8])]; 5] = [
         &[(0, &[0; 8])],
+        &[(43, &[0; 8])],
         &[(60, &[0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9])],
         &[(44, &[0; 8])],
         &[(51, &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])],

@@ -145,6 +145,19 @@ fn a_partial_checksum_is_completed() {
 }
 
 #[test]
+fn a_udp_checksum_of_zero_is_sent_as_all_ones() {
+    for spec in [Spec::udp4(100).with_zero_checksum(), Spec::udp6(100).with_zero_checksum()] {
+        let field = spec.upper() + 6;
+        let (header, packet) = spec.build_super(100);
+        for gso_type in [header.gso_type, GSO_NONE] {
+            let segments = split(VirtioNetHdr { gso_type, ..header }, &mut packet.clone(), MTU).unwrap();
+            assert_eq!(segments[0][field..field + 2], [0xff, 0xff]);
+            assert_eq!(segments, [spec.build()]);
+        }
+    }
+}
+
+#[test]
 fn a_checksum_that_the_stack_vouches_for_is_made_from_the_addresses() {
     for spec in Spec::all_four(3000) {
         let (header, mut packet) = spec.build_super(1000);
