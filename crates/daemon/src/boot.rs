@@ -23,7 +23,7 @@ use meshtun_sys::{
     capability,
     lock::{Lock, LockError},
     thread::available_cpus,
-    tun::{self, Tun},
+    tun::{self, Tun, TunOffloads},
     udp::{Udp, UdpOptions},
 };
 use serde_json::json;
@@ -79,7 +79,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
 
     let Running { mut engine, events, mut inputs, server } = running;
     let notifier = Notifier::from_environment();
-    notifier.ready(&engine.summary());
+    let summary = engine.summary();
+    tracing::info!("{summary}");
+    notifier.ready(&summary);
     let ending = engine.run(&events, &mut inputs).await;
     notifier.stopping();
     tokio::spawn(exit_at_once_on_another_signal());
@@ -167,7 +169,7 @@ fn bind_sockets(view: &View) -> Result<Vec<Udp>, Error> {
 
 async fn make_network(network: &Network, view: &View, surroundings: &Surroundings) -> Result<(), Error> {
     let steps = network.converge(&desired(view, surroundings), Protection::Keep).await?;
-    tracing::debug!("{} steps to the devices, routes and settings of this gateway", steps.len());
+    tracing::info!("{} changes to devices, routes and settings", steps.len());
     Ok(())
 }
 
@@ -207,6 +209,7 @@ fn make_channel(
     plane: &mut DataPlane,
 ) -> Result<ChannelParts, Error> {
     let tun = Tun::attach(&channel.device)?;
+    offer_offloads(&tun)?;
     let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
     let halves = Halves {
         tun: Arc::new(tun),
@@ -219,6 +222,16 @@ fn make_channel(
     let conversation = conversation(gateway, link, channel)?;
     let (link, peer) = (link.name.clone(), link.peer.name.clone());
     Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
+}
+
+/// Asks for super-packets in both directions; what the kernel does not have only makes the channel slower.
+fn offer_offloads(tun: &Tun) -> Result<(), Error> {
+    let wanted = TunOffloads { tso: true, uso: true };
+    let given = tun.set_offloads(wanted).map_err(Error::system("set a device's offloads"))?;
+    if given != wanted {
+        tracing::info!("{}: the kernel segments for us only in part: {given:?}", tun.name());
+    }
+    Ok(())
 }
 
 /// The peer's endpoint, if the file gives it as an address.

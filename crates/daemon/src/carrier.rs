@@ -22,6 +22,11 @@ impl Carrier {
         self.up
     }
 
+    /// Whether the kernel is known to act on a loss only later, at most once a second for the whole machine.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.switch.settles_at_once() == Some(false)
+    }
+
     /// Tells the kernel, if it is news. `Ok(false)` if the kernel knew.
     ///
     /// # Errors

@@ -24,8 +24,8 @@ pub enum Fault {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file cannot be read.
-    #[error("{}: {error}", path.display())]
+    /// The mesh file cannot be read.
+    #[error("cannot read the mesh file {}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

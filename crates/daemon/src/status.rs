@@ -85,7 +85,7 @@ pub enum ChannelState {
     Greeting,
     /// Packets pass both ways.
     Up,
-    /// The other end is not this channel's: see `problem`.
+    /// The other end is not this channel's, or has no such channel: see `problem`.
     Unmatched,
     /// Its device or socket is gone: see `problem`.
     Failed,

@@ -40,9 +40,11 @@ pub(crate) fn start(format: LogFormat, verbose: bool) {
     }
 }
 
-/// What libraries have to say is of interest from a warning on.
+/// Our own events. What libraries have to say, and each step to the devices and routes, is of interest from a warning
+/// on, or when asked for.
 fn default_filter(level: Level) -> String {
-    format!("warn,meshtun={level},meshtun_daemon={level},meshtun_netlink={level},meshtun_dataplane={level}")
+    let steps = if level > Level::INFO { level } else { Level::WARN };
+    format!("warn,meshtun={level},meshtun_daemon={level},meshtun_dataplane={level},meshtun_netlink={steps}")
 }
 
 /// Text lines: time, level, what the event is about, the message, other fields.

@@ -58,6 +58,7 @@ impl Client {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Err(ClientError::NoDaemon(path))
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Refusal::PermissionDenied.into()),
             Err(error) => Err(ClientError::Broken { path, error }),
         }
     }

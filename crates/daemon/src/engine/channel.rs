@@ -120,14 +120,17 @@ impl Channel {
         self.conversation.handle_frame(now, session, frame);
     }
 
-    /// Tells the conversation what the halves counted, and the log of a peer that is silent for long.
+    /// Tells the conversation what the halves counted.
     pub(super) fn fold(&mut self, now: Instant) {
         let (sent_packets, sent_messages, received_packets, received_messages) = self.counters.traffic();
         let traffic = Traffic { sent_packets, sent_messages, received_packets, received_messages };
         self.conversation.handle_traffic(now, traffic);
-        if self.history.state == ChannelState::Handshaking && now >= self.history.changed + SILENCE {
-            self.journal.silent(&self.no_answer(now), now);
-        }
+    }
+
+    /// Whether handshakes go unanswered for so long that the log should say so.
+    pub(super) fn is_unanswered(&self, now: Instant) -> bool {
+        let looking = self.history.state == ChannelState::Handshaking && self.endpoint.current().is_some();
+        looking && now >= self.history.changed + SILENCE
     }
 
     /// An authenticated transport message came from elsewhere.
@@ -225,7 +228,7 @@ impl Channel {
         }
         match self.history.state {
             ChannelState::Down if self.endpoint.current().is_none() => Some(self.no_endpoint()),
-            ChannelState::Handshaking => Some(self.no_answer(now)),
+            ChannelState::Handshaking if now >= self.history.changed + PATIENCE => Some(self.no_answer(now)),
             _ => None,
         }
     }
@@ -281,6 +284,9 @@ impl Channel {
             // The device is gone, and its carrier with it.
             Err(error) => self.journal.down(&format_args!("{reason} ({error})"), now - self.history.carrier_changed),
         }
+        if self.carrier.is_slow() {
+            self.journal.slow_loss(now);
+        }
     }
 
     fn not_ours(&mut self, why: &Unmatched, now: Instant) {
@@ -309,7 +315,13 @@ impl Channel {
         }
     }
 
-    fn no_answer(&self, now: Instant) -> String {
+    /// Whether the peer's handshake messages are refused here, so that the reason is known.
+    pub(super) fn is_refused(&self) -> bool {
+        self.conversation.last_error().is_some()
+    }
+
+    /// That handshakes go unanswered, in words.
+    pub(super) fn no_answer(&self, now: Instant) -> String {
         let (place, peer) = (self.endpoint.describe(), &self.peer);
         if self.endpoint.current().is_none() {
             return self.no_endpoint();
@@ -317,12 +329,7 @@ impl Channel {
         if let Some(error) = self.conversation.last_error() {
             return format!("no session with {peer} at {place}: {error}");
         }
-        let seconds = (now - self.history.changed).as_secs();
-        let port = self.view.local.port();
-        format!(
-            "no answer from {peer} at {place} for {seconds} s: check that its daemon runs, that UDP port {port} here and \
-             the one there are let through, and that both ends have the same file, cipher and pre-shared key"
-        )
+        format!("no answer from {peer} at {place} for {} s", (now - self.history.changed).as_secs())
     }
 
     fn no_endpoint(&self) -> String {
@@ -335,3 +342,6 @@ impl Channel {
 
 /// How long handshakes go unanswered before the log says so.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long they go unanswered before the status says so.
+const PATIENCE: Duration = Duration::from_secs(1);

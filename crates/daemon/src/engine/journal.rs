@@ -14,12 +14,12 @@ use crate::limiter::Limiter;
 #[derive(Debug)]
 pub(super) struct Journal {
     channel: String,
-    silence: Limiter,
     handshake: Limiter,
     unmatched: Limiter,
     sending: Limiter,
     moving: Limiter,
     size: Limiter,
+    slow_loss: Limiter,
 }
 
 impl Journal {
@@ -27,12 +27,12 @@ impl Journal {
     pub(super) fn new(channel: String) -> Journal {
         Journal {
             channel,
-            silence: Limiter::new(Duration::from_secs(300)),
             handshake: Limiter::new(MINUTE),
             unmatched: Limiter::new(Duration::from_secs(300)),
             sending: Limiter::new(MINUTE),
             moving: Limiter::new(MINUTE),
             size: Limiter::new(MINUTE),
+            slow_loss: Limiter::new(Duration::from_secs(86_400)),
         }
     }
 
@@ -50,13 +50,6 @@ impl Journal {
     /// The channel lost carrier.
     pub(super) fn down(&self, reason: &dyn fmt::Display, up_for: Duration) {
         tracing::warn!(channel = self.channel, "down after {}: {reason}", Span(up_for));
-    }
-
-    /// Nobody answers the handshakes.
-    pub(super) fn silent(&mut self, problem: &str, now: Instant) {
-        if self.silence.admit(now).is_some() {
-            tracing::warn!(channel = self.channel, "{problem}");
-        }
     }
 
     /// A handshake message was refused.
@@ -105,6 +98,16 @@ impl Journal {
                 channel = self.channel,
                 "the underlay refuses datagrams of {datagram} bytes: it is too narrow for a link{}",
                 Repeated(before)
+            );
+        }
+    }
+
+    /// The kernel went on routing into the device after its carrier was lost.
+    pub(super) fn slow_loss(&mut self, now: Instant) {
+        if self.slow_loss.admit(now).is_some() {
+            tracing::warn!(
+                channel = self.channel,
+                "this kernel may take up to a second to notice that carrier is lost (Linux 6.8 and later act at once)"
             );
         }
     }

@@ -33,6 +33,7 @@ use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     control::{Asked, Caller, Request},
+    limiter::Limiter,
     resolve::{Resolved, Resolver},
     stamps::StampStore,
     underload::HandshakeLoad,
@@ -59,6 +60,7 @@ struct LinkState {
     view: LinkView,
     mtu: u16,
     channels: Range<usize>,
+    silence: Limiter,
 }
 
 /// What an engine is made of.
@@ -97,7 +99,7 @@ impl Engine {
         for (link, mtu) in view.links.iter().zip(mtus) {
             let channels = first..first + link.channels.len();
             first = channels.end;
-            links.push(LinkState { view: link.clone(), mtu, channels });
+            links.push(LinkState { view: link.clone(), mtu, channels, silence: Limiter::new(SILENCE_PERIOD) });
         }
         Engine {
             deadlines: Deadlines::new(channels.len()),
@@ -127,6 +129,7 @@ impl Engine {
                 Input::Deadline => self.handle_deadlines(now),
                 Input::Fold => {
                     self.each_channel(now, |channel| channel.fold(now));
+                    self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
                 }
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
@@ -271,6 +274,42 @@ impl Engine {
         }
     }
 }
+
+/// Tells the log of a link whose peer does not answer, with what to look at.
+fn note_silence(link: &mut LinkState, channels: &[Channel], now: Instant) {
+    let channels = &channels[link.channels.clone()];
+    let unanswered: Vec<&Channel> = channels.iter().filter(|channel| channel.is_unanswered(now)).collect();
+    let Some(first) = unanswered.first() else { return };
+    if link.silence.admit(now).is_none() {
+        return;
+    }
+    let (silent, all) = (unanswered.len(), channels.len());
+    let advice = if first.is_refused() { String::new() } else { advice(&unanswered) };
+    tracing::warn!(
+        link = link.view.name,
+        "{silent} of {all} channels without a session, the first: {}{advice}",
+        first.no_answer(now)
+    );
+}
+
+fn advice(channels: &[&Channel]) -> String {
+    format!(
+        "; check that the daemon runs there, that UDP {} here and the ports there are let through, and that both ends \
+         have the same file and pre-shared key",
+        ports(channels)
+    )
+}
+
+fn ports(channels: &[&Channel]) -> String {
+    let ports: Vec<u16> = channels.iter().map(|channel| channel.view.local.port()).collect();
+    match (ports.first(), ports.last()) {
+        (Some(first), Some(last)) if first != last => format!("ports {first} to {last}"),
+        (first, _) => format!("port {}", first.copied().unwrap_or_default()),
+    }
+}
+
+/// How often the log repeats that a link's peer does not answer.
+const SILENCE_PERIOD: Duration = Duration::from_secs(300);
 
 /// Events handled before timers and callers get their turn.
 const EVENTS_A_TURN: usize = 256;

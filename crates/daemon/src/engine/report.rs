@@ -8,7 +8,7 @@ use std::{
 use meshtun_config::{LinkView, View};
 
 use super::{Engine, LinkState, channel::Channel};
-use crate::status;
+use crate::status::{self, ChannelState};
 
 pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
     let links: Vec<_> = engine.links.iter().map(|link| link_status(engine, link, now)).collect();
@@ -40,7 +40,8 @@ fn gateway(view: &View) -> status::Gateway {
 
 fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link {
     let LinkView { name, peer, cipher, preshared_key_file, .. } = &state.view;
-    let channels: Vec<_> = engine.channels_of(state).iter().map(|channel| channel_status(channel, now)).collect();
+    let mut channels: Vec<_> = engine.channels_of(state).iter().map(|channel| channel_status(channel, now)).collect();
+    mark_lone_channels(&mut channels, engine.channels_of(state), now);
     status::Link {
         name: name.clone(),
         peer: peer.name.clone(),
@@ -77,6 +78,21 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
         rx_bytes: counters.receiving.bytes,
         icmp_errors: counters.receiving.icmp_errors,
         dropped: dropped(channel, &counters),
+    }
+}
+
+/// A channel that nobody answers while its siblings are up is most likely one that the other end does not have.
+fn mark_lone_channels(shown: &mut [status::Channel], channels: &[Channel], now: Instant) {
+    if !shown.iter().any(|channel| channel.carrier) {
+        return;
+    }
+    for (shown, channel) in shown.iter_mut().zip(channels) {
+        if channel.is_unanswered(now) && !channel.is_refused() {
+            shown.state = ChannelState::Unmatched;
+            let doubt =
+                "others of this link are up, so the other end lacks this channel, or its port is not let through";
+            shown.problem = Some(format!("{}; {doubt}", channel.no_answer(now)));
+        }
     }
 }
 

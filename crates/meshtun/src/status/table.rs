@@ -41,13 +41,23 @@ fn render_link(link: &Link, now: u64) -> String {
     for line in table(link, now).lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }
-    for channel in &link.channels {
-        if let Some(problem) = &channel.problem {
-            wrap(&mut text, &format!("{}/{}: {problem}", link.name, channel.channel));
-        }
-    }
+    write_problems(&mut text, link);
     text
 }
+
+fn write_problems(text: &mut String, link: &Link) {
+    let mut problems = link.channels.iter().filter_map(|channel| Some((channel.channel, channel.problem.as_ref()?)));
+    for (channel, problem) in problems.by_ref().take(PROBLEMS) {
+        wrap(text, &format!("{}/{channel}: {problem}", link.name));
+    }
+    let more = problems.count();
+    if more > 0 {
+        wrap(text, &format!("and {more} more like these; --json has them all"));
+    }
+}
+
+/// Channels of a link whose problems are written out: they tend to have the same one.
+const PROBLEMS: usize = 4;
 
 /// Appends a paragraph, indented, its second and further lines more.
 fn wrap(text: &mut String, paragraph: &str) {
