@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::{
-    Actual, ActualDevice, ActualRoute, ActualRouteKind, Desired, Device, Foreign, ForeignError, Nexthop, Route,
-    RouteKind, Step, Sysctl,
+    Actual, ActualDevice, ActualRouteKind, Desired, Device, Foreign, ForeignError, Nexthop, Route, RouteKind, Step,
+    Sysctl,
 };
 
 /// Below this MTU the kernel takes IPv6 off a device (`IPV6_MIN_MTU`, net/ipv6/addrconf.c).
@@ -58,8 +58,11 @@ fn foreign(desired: &Desired, actual: &Actual) -> Vec<Foreign> {
     let devices = desired.devices.iter().filter_map(|device| actual.devices.get(&device.name));
     let devices =
         devices.filter(|device| !device.is_ours()).map(|device| Foreign::Device { name: device.name.clone() });
-    let wanted: BTreeSet<Key> = desired.routes.iter().map(Key::of).collect();
-    let routes = actual.routes.iter().filter(|route| !route.is_ours() && wanted.contains(&Key::of_actual(route)));
+    let wanted = wanted_routes(desired, actual);
+    let routes = actual
+        .routes
+        .iter()
+        .filter(|route| !route.is_ours() && wanted.contains_key(&Key::of(route.prefix, route.metric)));
     let routes =
         routes.map(|route| Foreign::Route { prefix: route.prefix, metric: route.metric, protocol: route.protocol });
     devices.chain(routes).collect()
@@ -73,18 +76,42 @@ struct Key {
 }
 
 impl Key {
-    fn of(route: &Route) -> Key {
-        Key { prefix: route.prefix.trunc(), metric: route.metric }
+    fn of(prefix: IpNet, metric: u32) -> Key {
+        Key { prefix: prefix.trunc(), metric }
     }
+}
 
-    fn of_actual(route: &ActualRoute) -> Key {
-        Key { prefix: route.prefix.trunc(), metric: route.metric }
+/// The desired routes as far as this kernel and these devices can have them. What has no IPv6 gets no IPv6 routes; for
+/// packets the `unreachable` one remains.
+fn wanted_routes(desired: &Desired, actual: &Actual) -> BTreeMap<Key, RouteKind> {
+    let narrow = desired.devices.iter().filter(|device| device.mtu < IPV6_LEAST_MTU);
+    let narrow: BTreeSet<&str> = narrow.map(|device| device.name.as_str()).collect();
+    let mut wanted = BTreeMap::new();
+    for Route { prefix, metric, kind } in &desired.routes {
+        let v6 = matches!(prefix, IpNet::V6(_));
+        if v6 && !actual.ipv6 {
+            continue;
+        }
+        let kind = match kind {
+            RouteKind::Unreachable => RouteKind::Unreachable,
+            RouteKind::Multipath { nexthops, src } => {
+                let usable = nexthops.iter().filter(|nexthop| !(v6 && narrow.contains(nexthop.device.as_str())));
+                let nexthops: Vec<Nexthop> = usable.cloned().collect();
+                if nexthops.is_empty() {
+                    continue;
+                }
+                RouteKind::Multipath { nexthops, src: *src }
+            }
+        };
+        wanted.insert(Key::of(*prefix, *metric), kind);
     }
+    wanted
 }
 
 struct Difference<'a> {
     desired: &'a Desired,
     actual: &'a Actual,
+    wanted: BTreeMap<Key, RouteKind>,
     /// Devices of ours that exist and will be deleted, for good or to be made anew.
     doomed: BTreeSet<&'a str>,
     /// Our routes as the steps so far leave them.
@@ -94,36 +121,43 @@ struct Difference<'a> {
 
 impl<'a> Difference<'a> {
     fn new(desired: &'a Desired, actual: &'a Actual) -> Difference<'a> {
-        let wanted: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
-        let useless = |device: &&ActualDevice| !wanted.contains(device.name.as_str()) || !is_attachable(device);
+        let named: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
+        let useless = |device: &&ActualDevice| !named.contains(device.name.as_str()) || !is_attachable(device);
         let doomed = actual.own_devices().filter(useless).map(|device| device.name.as_str()).collect();
         let ours = actual.routes.iter().filter(|route| route.is_ours());
-        let routes = ours.map(|route| (Key::of_actual(route), route.kind.clone())).collect();
-        Difference { desired, actual, doomed, routes, steps: Vec::new() }
+        let routes = ours.map(|route| (Key::of(route.prefix, route.metric), route.kind.clone())).collect();
+        let wanted = wanted_routes(desired, actual);
+        Difference { desired, actual, wanted, doomed, routes, steps: Vec::new() }
     }
 
     fn protect(&mut self) {
-        for route in self.desired.routes.iter().filter(|route| route.kind == RouteKind::Unreachable) {
-            self.put(route);
-        }
+        self.put_wanted(|kind| *kind == RouteKind::Unreachable);
+    }
+
+    fn routes(&mut self) {
+        self.put_wanted(|kind| *kind != RouteKind::Unreachable);
+    }
+
+    fn put_wanted(&mut self, which: impl Fn(&RouteKind) -> bool) {
+        let wanted: Vec<(Key, RouteKind)> = self.wanted.clone().into_iter().filter(|(_, kind)| which(kind)).collect();
+        wanted.into_iter().for_each(|(key, kind)| self.put(key, &kind));
     }
 
     fn withdraw(&mut self) {
-        let wanted: BTreeMap<Key, &Route> = self.desired.routes.iter().map(|route| (Key::of(route), route)).collect();
         for (key, kind) in self.routes.clone() {
             let ActualRouteKind::Unicast { nexthops, .. } = kind else { continue };
-            match wanted.get(&key) {
+            match self.wanted.get(&key).cloned() {
                 None => self.delete(key),
-                Some(route) if nexthops.iter().any(|nexthop| self.doomed.contains(nexthop.device.as_str())) => {
-                    self.take_doomed_out(key, route);
+                Some(kind) if nexthops.iter().any(|nexthop| self.doomed.contains(nexthop.device.as_str())) => {
+                    self.take_doomed_out(key, &kind);
                 }
                 Some(_) => {}
             }
         }
     }
 
-    fn take_doomed_out(&mut self, key: Key, route: &Route) {
-        let RouteKind::Multipath { nexthops, src } = &route.kind else { return };
+    fn take_doomed_out(&mut self, key: Key, kind: &RouteKind) {
+        let RouteKind::Multipath { nexthops, src } = kind else { return };
         let usable = |nexthop: &&Nexthop| {
             let device = self.actual.devices.get(&nexthop.device);
             device.is_some_and(|device| device.up) && !self.doomed.contains(nexthop.device.as_str())
@@ -132,7 +166,7 @@ impl<'a> Difference<'a> {
         if nexthops.is_empty() {
             self.delete(key);
         } else {
-            self.put(&Route { kind: RouteKind::Multipath { nexthops, src: *src }, ..*route });
+            self.put(key, &RouteKind::Multipath { nexthops, src: *src });
         }
     }
 
@@ -158,17 +192,28 @@ impl<'a> Difference<'a> {
             self.steps.push(Step::CreateDevice { name: device.name.clone(), alias: device.alias.clone() });
         }
         let ipv6 = self.actual.ipv6 && device.mtu >= IPV6_LEAST_MTU;
+        // Its IPv6 settings come into being with the greater MTU.
+        let widened = ipv6 && existing.is_some_and(|existing| existing.mtu < IPV6_LEAST_MTU);
+        if widened {
+            self.configure(device, existing);
+        }
+        self.device_sysctls(device, existing, ipv6);
+        if !widened {
+            self.configure(device, existing);
+        }
+        if ipv6 {
+            self.addresses(device, existing);
+        }
+        self.qdisc(device, existing);
+    }
+
+    fn device_sysctls(&mut self, device: &Device, existing: Option<&ActualDevice>, ipv6: bool) {
         for sysctl in self.desired.sysctls.iter().filter(|sysctl| sysctl.device().as_ref() == Some(&device.name)) {
             if ipv6 || !sysctl.is_ipv6() {
                 // A new device has the defaults, whatever its predecessor had.
                 self.set(sysctl, existing.and_then(|_| self.actual.sysctls.get(&sysctl.key)));
             }
         }
-        self.configure(device, existing);
-        if ipv6 {
-            self.addresses(device, existing);
-        }
-        self.qdisc(device, existing);
     }
 
     fn configure(&mut self, device: &Device, existing: Option<&ActualDevice>) {
@@ -208,22 +253,14 @@ impl<'a> Difference<'a> {
         }
     }
 
-    fn routes(&mut self) {
-        for route in self.desired.routes.iter().filter(|route| route.kind != RouteKind::Unreachable) {
-            self.put(route);
-        }
-    }
-
     fn lift(&mut self) {
-        let wanted: BTreeSet<Key> = self.desired.routes.iter().map(Key::of).collect();
-        let undesired: Vec<Key> = self.routes.keys().copied().filter(|key| !wanted.contains(key)).collect();
+        let undesired: Vec<Key> = self.routes.keys().copied().filter(|key| !self.wanted.contains_key(key)).collect();
         undesired.into_iter().for_each(|key| self.delete(key));
     }
 
     /// Makes or replaces a route, unless it is there as it shall be.
-    fn put(&mut self, route: &Route) {
-        let key = Key::of(route);
-        let route = Route { prefix: key.prefix, metric: key.metric, kind: self.normal(&route.kind) };
+    fn put(&mut self, key: Key, kind: &RouteKind) {
+        let route = Route { prefix: key.prefix, metric: key.metric, kind: self.normal(kind) };
         let kind = actual_kind(&route.kind);
         match self.routes.get(&key) {
             Some(present) if *present == kind => return,

@@ -16,6 +16,7 @@
 
 mod actual;
 mod apply;
+mod changes;
 mod connection;
 mod desired;
 mod difference;
@@ -27,6 +28,7 @@ mod step;
 mod sysctl;
 
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
+pub use changes::{Change, Changes};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
 pub use difference::{Protection, difference};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};

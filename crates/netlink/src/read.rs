@@ -66,7 +66,7 @@ fn link_request() -> LinkMessage {
     request
 }
 
-fn device_of(link: LinkMessage) -> ActualDevice {
+pub(crate) fn device_of(link: LinkMessage) -> ActualDevice {
     let mut device = ActualDevice {
         name: String::new(),
         index: link.header.index,

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{PROTOCOL, TunFlags, UNREACHABLE_METRIC, device_sysctls, ecmp_sysctls, multipath_metric};
+use crate::{ActualRoute, PROTOCOL, TunFlags, UNREACHABLE_METRIC, device_sysctls, ecmp_sysctls, multipath_metric};
 
 fn device(name: &str) -> Device {
     let channel = name.trim_start_matches(char::is_alphabetic).parse().unwrap();
@@ -230,10 +230,9 @@ fn foreign_devices_and_routes_that_are_not_in_our_way_are_never_touched() {
 
 #[test]
 fn without_ipv6_in_the_kernel_only_ipv4_is_set_up() {
-    let mut wanted = desired(&["nq0"]);
-    wanted.routes.retain(|route| route.prefix.addr().is_ipv4());
-    let lines = lines(&wanted, &Actual { ipv6: false, ..empty() });
-    assert!(!lines.iter().any(|line| line.contains("ipv6") || line.contains("fe80")), "{lines:#?}");
+    let lines = lines(&desired(&["nq0"]), &Actual { ipv6: false, ..empty() });
+    let of_ipv6 = |line: &String| ["ipv6", "fe80", "ip -6"].iter().any(|word| line.contains(word));
+    assert!(!lines.iter().any(of_ipv6), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("net.ipv4.conf.nq0.rp_filter")), "{lines:#?}");
 }
 
@@ -253,6 +252,20 @@ fn host_bits_in_a_prefix_and_a_repeated_nexthop_do_not_matter() {
     let wanted = Desired { routes: vec![multipath("10.202.3.4/16", &["nq1", "nq0", "nq1"])], ..Desired::default() };
     let actual = Actual { devices: BTreeMap::new(), ..converged(&Desired { devices: Vec::new(), ..wanted.clone() }) };
     assert_eq!(lines(&wanted, &actual), Vec::<String>::new());
+}
+
+#[test]
+fn over_devices_too_narrow_for_ipv6_its_packets_meet_the_unreachable_route() {
+    let mut wanted = desired(&["nq0", "nq1"]);
+    wanted.devices[1].mtu = 1279;
+    let some = lines(&wanted, &empty());
+    let route =
+        "ip -6 route replace fd00:202::/48 proto 109 metric 100 src fd00:207::1 nexthop via fe80::2:0 dev nq0 weight 1";
+    assert_eq!(some.last().unwrap(), route);
+    wanted.devices[0].mtu = 1279;
+    let none = lines(&wanted, &converged(&desired(&["nq0", "nq1"])));
+    assert!(none.contains(&"ip -6 route del fd00:202::/48 proto 109 metric 100".to_owned()), "{none:#?}");
+    assert!(lines(&wanted, &empty()).iter().any(|line| line.contains("unreachable fd00:202::/48")));
 }
 
 /// With carrier on these devices.

@@ -2,7 +2,7 @@
 
 use meshtun_netlink::{Protection, RouteKind};
 
-use crate::support::{gateway_tests, lines, link, sh};
+use crate::support::{THERE, carrier, gateway_tests, lines, link, sh};
 
 gateway_tests! {
     async fn from_nothing_the_whole_link_is_there_and_nothing_is_left_to_do(gateway: Gateway) {
@@ -64,13 +64,17 @@ gateway_tests! {
         assert_eq!(sh("sysctl -n net.ipv4.fib_multipath_hash_policy net.ipv6.fib_multipath_hash_policy"), "0\n0\n");
     }
 
-    async fn devices_without_ipv6_get_no_address_and_are_otherwise_complete(gateway: Gateway) {
-        let mut desired = link(2);
-        desired.devices.iter_mut().for_each(|device| device.mtu = 1200);
-        desired.routes.retain(|route| route.prefix.addr().is_ipv4());
-        gateway.up(&desired).await;
-        gateway.assert_nothing_left_to_do(&desired).await;
-        assert_eq!(sh("ip -6 address show nq0"), "");
+    async fn devices_too_narrow_for_ipv6_are_otherwise_complete_and_get_it_when_they_widen(gateway: Gateway) {
+        let mut narrow = link(2);
+        narrow.devices.iter_mut().for_each(|device| device.mtu = 1200);
+        for (desired, addresses) in [(&narrow, 0), (&link(2), 1), (&narrow, 0), (&link(2), 1)] {
+            gateway.up(desired).await;
+            gateway.assert_nothing_left_to_do(desired).await;
+            assert_eq!(sh("ip -6 address show nq0").matches("inet6").count(), addresses);
+            let _up = carrier("nq0");
+            assert_eq!(gateway.way_to(THERE[0]).await, "nq0");
+            assert_eq!(gateway.way_to(THERE[1]).await, if addresses == 0 { "Unreachable" } else { "nq0" });
+        }
     }
 
     async fn weights_and_a_single_nexthop_compare_equal_to_what_the_kernel_gives_back(gateway: Gateway) {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `apply.rs` | from nothing, from half-way, from the printed commands; nothing left to do |
 //! | `heal.rs` | what vanished or was changed comes back; devices leave the route before they go |
+//! | `changes.rs` | what the kernel tells us of |
 //! | `protection.rs` | fail closed: carrier, down, unprotect, and at every moment in between |
 //! | `foreign.rs` | what is not ours is refused, spared, reported |
 //! | `sysctls.rs` | machine-wide settings: recorded, restored, left alone |
@@ -14,6 +15,7 @@
 //! fails if `MESHTUN_REQUIRE_NETNS=1`. `ip` and `tc` of iproute2 and `sysctl` of procps play the other person.
 
 mod apply;
+mod changes;
 mod foreign;
 mod heal;
 mod lookups;

@@ -1,0 +1,55 @@
+//! What the kernel tells us of.
+
+use std::time::Duration;
+
+use meshtun_netlink::{Change, Changes};
+
+use crate::support::{THERE, carrier, gateway_tests, link, sh};
+
+/// All changes until the kernel has been silent for a while.
+async fn crowd(changes: &mut Changes) -> Vec<Change> {
+    let mut crowd = Vec::new();
+    while let Ok(change) = tokio::time::timeout(Duration::from_millis(200), changes.next()).await {
+        crowd.push(change.expect("the socket lives"));
+    }
+    crowd
+}
+
+gateway_tests! {
+    async fn whatever_takes_something_of_ours_away_is_told_and_healed(gateway: Gateway) {
+        let desired = link(2);
+        gateway.up(&desired).await;
+        let mut changes = Changes::new().unwrap();
+        let losses = [
+            "ip link delete nq1",
+            "ip link set nq1 down",
+            "ip address del fe80::1:1/64 dev nq1",
+            "ip address del 10.207.0.1/32 dev lo; ip address add 10.207.0.1/32 dev lo",
+            "ip route del 10.202.0.0/16 metric 100",
+            "ip -6 route del unreachable fd00:202::/48",
+        ];
+        for loss in losses {
+            sh(loss);
+            assert!(crowd(&mut changes).await.contains(&Change::Ours), "{loss}");
+            assert!(!gateway.up(&desired).await.is_empty(), "{loss}");
+            gateway.assert_nothing_left_to_do(&desired).await;
+            crowd(&mut changes).await;
+        }
+    }
+
+    async fn a_route_of_someone_else_is_told_with_its_prefix(_gateway: Gateway) {
+        let mut changes = Changes::new().unwrap();
+        sh("ip route add 10.202.7.0/24 dev wan0; ip -6 route add fd00:202:0:1::/64 dev wan0");
+        let expected = ["10.202.7.0/24", "fd00:202:0:1::/64"].map(|prefix| Change::Foreign(prefix.parse().unwrap()));
+        assert_eq!(crowd(&mut changes).await, expected);
+    }
+
+    async fn carrier_that_comes_and_goes_is_no_change(gateway: Gateway) {
+        gateway.up(&link(2)).await;
+        let mut changes = Changes::new().unwrap();
+        let (_tun, switch) = carrier("nq0");
+        switch.set(false).unwrap();
+        gateway.wait_for_way(THERE[0], "Unreachable").await;
+        assert_eq!(crowd(&mut changes).await, []);
+    }
+}
