@@ -98,7 +98,8 @@ fn join(coalescer: &mut Coalescer, buffer: &mut [u8], packets: &[Range<usize>]) 
 fn super_packet(payload: usize) -> (VirtioNetHdr, Vec<u8>) {
     let mut packet = vec![0u8; HEADERS + payload];
     let length = (packet.len() as u16).to_be_bytes();
-    packet[..20].copy_from_slice(&[0x45, 0, length[0], length[1], 1, 2, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    packet[..20]
+        .copy_from_slice(&[0x45, 0, length[0], length[1], 1, 2, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     packet[20..32].copy_from_slice(&[0x9c, 0x40, 1, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8]);
     packet[32..36].copy_from_slice(&[0x80, 0x10, 1, 0xf6]);
     packet[40..52].copy_from_slice(&[1, 1, 8, 10, 0, 0, 1, 2, 0, 0, 3, 4]);
