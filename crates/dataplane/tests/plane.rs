@@ -27,6 +27,7 @@ use meshtun_sys::{
     udp::{Udp, UdpOptions},
 };
 use meshtun_testkit::packet;
+use netns_lab::trial;
 
 const ID: ChannelId = ChannelId(7);
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
@@ -159,235 +160,259 @@ impl Bench {
 #[test]
 fn inner_packets_cross_both_ways_under_either_suite() {
     for suite in [Suite::ChaCha20Poly1305, Suite::Aes256Gcm] {
-        in_namespace(move || {
-            let mut bench = Bench::up(suite);
-            bench.assert_delivers();
-            let socket = UdpSocket::bind((OURS, 0)).unwrap();
-            for length in [0, 1, 100, 1000, usize::from(MTU) - 28] {
-                socket.send_to(&vec![0xAB; length], (PEERS, 5)).unwrap();
-                let plaintext = bench.receive();
-                let total = usize::from(u16::from_be_bytes([plaintext[2], plaintext[3]]));
-                assert_eq!(total, 28 + length, "the inner packet is whole");
-                assert!(
-                    plaintext.len() <= MTU.into() && plaintext[total..].iter().all(|b| *b == 0),
-                    "padded with zeros"
-                );
-            }
-            eventually("five packets are counted", || bench.counters.snapshot().sending.packets == 5);
-            eventually("one packet is counted", || bench.counters.snapshot().receiving.packets == 1);
-            let snapshot = bench.counters.snapshot();
-            assert_eq!(snapshot.sending.bytes, 5 * 28 + 1101 + u64::from(MTU) - 28);
-            assert_eq!((snapshot.receiving.packets, snapshot.receiving.bytes), (1, 33));
+        trial::run_with_tun(|| {
+            in_namespace(|| {
+                let mut bench = Bench::up(suite);
+                bench.assert_delivers();
+                let socket = UdpSocket::bind((OURS, 0)).unwrap();
+                for length in [0, 1, 100, 1000, usize::from(MTU) - 28] {
+                    socket.send_to(&vec![0xAB; length], (PEERS, 5)).unwrap();
+                    let plaintext = bench.receive();
+                    let total = usize::from(u16::from_be_bytes([plaintext[2], plaintext[3]]));
+                    assert_eq!(total, 28 + length, "the inner packet is whole");
+                    assert!(
+                        plaintext.len() <= MTU.into() && plaintext[total..].iter().all(|b| *b == 0),
+                        "padded with zeros"
+                    );
+                }
+                eventually("five packets are counted", || bench.counters.snapshot().sending.packets == 5);
+                eventually("one packet is counted", || bench.counters.snapshot().receiving.packets == 1);
+                let snapshot = bench.counters.snapshot();
+                assert_eq!(snapshot.sending.bytes, 5 * 28 + 1101 + u64::from(MTU) - 28);
+                assert_eq!((snapshot.receiving.packets, snapshot.receiving.bytes), (1, 33));
+            })
         });
     }
 }
 
 #[test]
 fn what_cannot_be_used_is_dropped_under_its_reason_and_ends_nothing() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        let inner = packet::udp4(PEERS, OURS, 1, 2, b"inner");
-        let good = bench.sealed(&inner);
-        let mut forged = bench.sealed(&inner);
-        forged[20] ^= 1;
-        let mut unknown = bench.sealed(&inner);
-        unknown[4] ^= 0xFF;
-        let mut reserved = bench.sealed(&inner);
-        reserved[2] = 1;
-        let replay = good.clone();
-        let mut short = packet::udp4(PEERS, OURS, 1, 2, b"inner");
-        short[3] = 255; // states a total length that is not there
-        let cases: Vec<(&str, Vec<u8>, DropReason)> = vec![
-            ("an empty datagram", vec![], DropReason::Malformed),
-            ("a single byte", vec![4], DropReason::Malformed),
-            ("a transport message shorter than its tag", good[..31].to_vec(), DropReason::Malformed),
-            ("an unknown type", [vec![5, 0, 0, 0], vec![0; 60]].concat(), DropReason::Malformed),
-            ("set reserved bytes", reserved, DropReason::Malformed),
-            ("an initiation of a wrong length", [vec![1, 0, 0, 0], vec![0; 145]].concat(), DropReason::Malformed),
-            ("the longest datagram that there is", vec![7; 65507], DropReason::Malformed),
-            ("a flipped bit", forged, DropReason::Forged),
-            ("another session's index", unknown, DropReason::UnknownSession),
-            ("the longest transport message", longest_transport(), DropReason::Forged),
-            ("a truncated message", good[..good.len() - 1].to_vec(), DropReason::Forged),
-            ("a total length beyond the packet", bench.sealed(&short), DropReason::BadInner),
-            ("a lone nibble of IPv6", bench.sealed(&[0x60]), DropReason::BadInner),
-            (
-                "a source that is not the peer's",
-                {
-                    let spoofed = packet::udp4(Ipv4Addr::new(10, 3, 0, 1), OURS, 1, 2, b"");
-                    bench.sealed(&spoofed)
-                },
-                DropReason::BadSource,
-            ),
-            (
-                "our own address as source",
-                {
-                    let spoofed = packet::udp4(OURS, OURS, 1, 2, b"");
-                    bench.sealed(&spoofed)
-                },
-                DropReason::BadSource,
-            ),
-            (
-                "a destination that is not ours",
-                {
-                    let astray = packet::udp4(PEERS, Ipv4Addr::new(10, 3, 0, 1), 1, 2, b"");
-                    bench.sealed(&astray)
-                },
-                DropReason::BadDestination,
-            ),
-        ];
-        for (what, datagram, reason) in cases {
-            let before = bench.dropped(reason);
-            bench.send(&datagram);
-            bench.await_drop(reason, before + 1, what);
-        }
-        bench.send(&replay);
-        eventually("the message itself passes once", || bench.counters.snapshot().receiving.packets == 1);
-        bench.send(&replay);
-        bench.await_drop(DropReason::Replayed, 1, "a replay");
-        bench.assert_delivers();
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            let inner = packet::udp4(PEERS, OURS, 1, 2, b"inner");
+            let good = bench.sealed(&inner);
+            let mut forged = bench.sealed(&inner);
+            forged[20] ^= 1;
+            let mut unknown = bench.sealed(&inner);
+            unknown[4] ^= 0xFF;
+            let mut reserved = bench.sealed(&inner);
+            reserved[2] = 1;
+            let replay = good.clone();
+            let mut short = packet::udp4(PEERS, OURS, 1, 2, b"inner");
+            short[3] = 255; // states a total length that is not there
+            let cases: Vec<(&str, Vec<u8>, DropReason)> = vec![
+                ("an empty datagram", vec![], DropReason::Malformed),
+                ("a single byte", vec![4], DropReason::Malformed),
+                ("a transport message shorter than its tag", good[..31].to_vec(), DropReason::Malformed),
+                ("an unknown type", [vec![5, 0, 0, 0], vec![0; 60]].concat(), DropReason::Malformed),
+                ("set reserved bytes", reserved, DropReason::Malformed),
+                ("an initiation of a wrong length", [vec![1, 0, 0, 0], vec![0; 145]].concat(), DropReason::Malformed),
+                ("the longest datagram that there is", vec![7; 65507], DropReason::Malformed),
+                ("a flipped bit", forged, DropReason::Forged),
+                ("another session's index", unknown, DropReason::UnknownSession),
+                ("the longest transport message", longest_transport(), DropReason::Forged),
+                ("a truncated message", good[..good.len() - 1].to_vec(), DropReason::Forged),
+                ("a total length beyond the packet", bench.sealed(&short), DropReason::BadInner),
+                ("a lone nibble of IPv6", bench.sealed(&[0x60]), DropReason::BadInner),
+                (
+                    "a source that is not the peer's",
+                    {
+                        let spoofed = packet::udp4(Ipv4Addr::new(10, 3, 0, 1), OURS, 1, 2, b"");
+                        bench.sealed(&spoofed)
+                    },
+                    DropReason::BadSource,
+                ),
+                (
+                    "our own address as source",
+                    {
+                        let spoofed = packet::udp4(OURS, OURS, 1, 2, b"");
+                        bench.sealed(&spoofed)
+                    },
+                    DropReason::BadSource,
+                ),
+                (
+                    "a destination that is not ours",
+                    {
+                        let astray = packet::udp4(PEERS, Ipv4Addr::new(10, 3, 0, 1), 1, 2, b"");
+                        bench.sealed(&astray)
+                    },
+                    DropReason::BadDestination,
+                ),
+            ];
+            for (what, datagram, reason) in cases {
+                let before = bench.dropped(reason);
+                bench.send(&datagram);
+                bench.await_drop(reason, before + 1, what);
+            }
+            bench.send(&replay);
+            eventually("the message itself passes once", || bench.counters.snapshot().receiving.packets == 1);
+            bench.send(&replay);
+            bench.await_drop(DropReason::Replayed, 1, "a replay");
+            bench.assert_delivers();
+        })
     });
 }
 
 #[test]
 fn a_reflected_message_is_dropped() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        UdpSocket::bind((OURS, 0)).unwrap().send_to(b"out", (PEERS, 5)).unwrap();
-        let mut datagram = [0; 2048];
-        let (length, _) = bench.peer.recv_from(&mut datagram).unwrap();
-        bench.send(&datagram[..length]);
-        bench.await_drop(DropReason::UnknownSession, 1, "a message sent back as it is");
-        datagram[4..8].copy_from_slice(&OUR_INDEX.to_le_bytes());
-        bench.send(&datagram[..length]);
-        bench.await_drop(DropReason::Forged, 1, "a message sent back with our index");
-        bench.assert_delivers();
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            UdpSocket::bind((OURS, 0)).unwrap().send_to(b"out", (PEERS, 5)).unwrap();
+            let mut datagram = [0; 2048];
+            let (length, _) = bench.peer.recv_from(&mut datagram).unwrap();
+            bench.send(&datagram[..length]);
+            bench.await_drop(DropReason::UnknownSession, 1, "a message sent back as it is");
+            datagram[4..8].copy_from_slice(&OUR_INDEX.to_le_bytes());
+            bench.send(&datagram[..length]);
+            bench.await_drop(DropReason::Forged, 1, "a message sent back with our index");
+            bench.assert_delivers();
+        })
     });
 }
 
 #[test]
 fn an_icmp_error_of_a_router_on_the_way_passes_and_is_counted() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        let offender = packet::udp4(OURS, PEERS, 1, 2, b"");
-        let error = packet::icmp4(Ipv4Addr::new(192, 0, 2, 77), OURS, 11, 0, &[&[0; 4][..], &offender].concat());
-        bench.send_sealed(&error);
-        eventually("the error passes", || bench.counters.snapshot().receiving.icmp_errors == 1);
-        assert_eq!(bench.counters.snapshot().receiving.packets, 1);
-        let echo = packet::icmp4(Ipv4Addr::new(192, 0, 2, 77), OURS, 8, 0, &[0; 8]);
-        bench.send_sealed(&echo);
-        bench.await_drop(DropReason::BadSource, 1, "an echo request of a stranger");
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            let offender = packet::udp4(OURS, PEERS, 1, 2, b"");
+            let error = packet::icmp4(Ipv4Addr::new(192, 0, 2, 77), OURS, 11, 0, &[&[0; 4][..], &offender].concat());
+            bench.send_sealed(&error);
+            eventually("the error passes", || bench.counters.snapshot().receiving.icmp_errors == 1);
+            assert_eq!(bench.counters.snapshot().receiving.packets, 1);
+            let echo = packet::icmp4(Ipv4Addr::new(192, 0, 2, 77), OURS, 8, 0, &[0; 8]);
+            bench.send_sealed(&echo);
+            bench.await_drop(DropReason::BadSource, 1, "an echo request of a stranger");
+        })
     });
 }
 
 #[test]
 fn without_a_session_nothing_leaves_and_nothing_enters() {
-    in_namespace(|| {
-        let mut bench = Bench::without_session(Suite::ChaCha20Poly1305);
-        UdpSocket::bind((OURS, 0)).unwrap().send_to(b"secret", (PEERS, 5)).unwrap();
-        bench.await_drop(DropReason::NoSession, 1, "a packet from the device");
-        bench.peer.set_nonblocking(true).unwrap();
-        assert!(bench.peer.recv(&mut [0; 2048]).is_err(), "nothing reached the underlay");
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::without_session(Suite::ChaCha20Poly1305);
+            UdpSocket::bind((OURS, 0)).unwrap().send_to(b"secret", (PEERS, 5)).unwrap();
+            bench.await_drop(DropReason::NoSession, 1, "a packet from the device");
+            bench.peer.set_nonblocking(true).unwrap();
+            assert!(bench.peer.recv(&mut [0; 2048]).is_err(), "nothing reached the underlay");
 
-        let (send, receive) = keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
-        bench.plane.send(ID, Command::InstallReceive(receive.into()));
-        bench.plane.send(ID, Command::InstallSend(send));
-        bench.plane.settle();
-        bench.send_sealed(&packet::udp4(PEERS, OURS, 1, 2, b"early"));
-        bench.await_drop(DropReason::NotAdmitted, 1, "an inner packet before the hello");
-        bench.await_event("the session is confirmed all the same", |event| {
-            matches!(event, Event::Confirmed { channel: ID, session: OUR_INDEX })
-        });
+            let (send, receive) =
+                keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
+            bench.plane.send(ID, Command::InstallReceive(receive.into()));
+            bench.plane.send(ID, Command::InstallSend(send));
+            bench.plane.settle();
+            bench.send_sealed(&packet::udp4(PEERS, OURS, 1, 2, b"early"));
+            bench.await_drop(DropReason::NotAdmitted, 1, "an inner packet before the hello");
+            bench.await_event("the session is confirmed all the same", |event| {
+                matches!(event, Event::Confirmed { channel: ID, session: OUR_INDEX })
+            });
+        })
     });
 }
 
 #[test]
 fn control_frames_travel_both_ways_before_inner_packets_may() {
-    in_namespace(|| {
-        let mut bench = Bench::without_session(Suite::ChaCha20Poly1305);
-        let (send, receive) = keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
-        bench.plane.send(ID, Command::InstallReceive(receive.into()));
-        bench.plane.send(ID, Command::InstallSend(send));
-        let frame = Frame::Probe { sequence: 9, sent_micros: 10 }.encode();
-        bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: frame.clone() });
-        assert_eq!(bench.receive()[..frame.len()], frame);
-        bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: Vec::new() });
-        assert!(bench.receive().is_empty(), "a keepalive");
-        bench.send_sealed(&frame);
-        bench.await_event("the frame reaches the control side", |event| {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::without_session(Suite::ChaCha20Poly1305);
+            let (send, receive) =
+                keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
+            bench.plane.send(ID, Command::InstallReceive(receive.into()));
+            bench.plane.send(ID, Command::InstallSend(send));
+            let frame = Frame::Probe { sequence: 9, sent_micros: 10 }.encode();
+            bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: frame.clone() });
+            assert_eq!(bench.receive()[..frame.len()], frame);
+            bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: Vec::new() });
+            assert!(bench.receive().is_empty(), "a keepalive");
+            bench.send_sealed(&frame);
+            bench.await_event("the frame reaches the control side", |event| {
             matches!(event, Event::Frame { session: OUR_INDEX, plaintext, .. } if plaintext.starts_with(&frame))
         });
+        })
     });
 }
 
 #[test]
 fn a_retired_session_opens_and_seals_nothing() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        bench.assert_delivers();
-        bench.plane.send(ID, Command::Retire(OUR_INDEX));
-        bench.plane.settle();
-        bench.send_sealed(&packet::udp4(PEERS, OURS, 1, 2, b"late"));
-        bench.await_drop(DropReason::UnknownSession, 1, "a message under a retired session");
-        UdpSocket::bind((OURS, 0)).unwrap().send_to(b"late", (PEERS, 5)).unwrap();
-        bench.await_drop(DropReason::NoSession, 1, "a packet for a retired session");
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            bench.assert_delivers();
+            bench.plane.send(ID, Command::Retire(OUR_INDEX));
+            bench.plane.settle();
+            bench.send_sealed(&packet::udp4(PEERS, OURS, 1, 2, b"late"));
+            bench.await_drop(DropReason::UnknownSession, 1, "a message under a retired session");
+            UdpSocket::bind((OURS, 0)).unwrap().send_to(b"late", (PEERS, 5)).unwrap();
+            bench.await_drop(DropReason::NoSession, 1, "a packet for a retired session");
+        })
     });
 }
 
 #[test]
 fn an_authentic_message_from_elsewhere_tells_where_the_peer_is() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let from = elsewhere.local_addr().unwrap();
-        let mut forged = bench.sealed(&[]);
-        forged[16] ^= 1;
-        elsewhere.send_to(&forged, bench.channel).unwrap();
-        bench.await_drop(DropReason::Forged, 1, "a forged message from elsewhere");
-        assert!(!std::iter::from_fn(|| bench.events.poll_event()).any(|e| matches!(e, Event::Moved { .. })));
-        let keepalive = bench.sealed(&[]);
-        elsewhere.send_to(&keepalive, bench.channel).unwrap();
-        bench.await_event("the peer moved", |e| matches!(e, Event::Moved { from: f, .. } if *f == from));
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let from = elsewhere.local_addr().unwrap();
+            let mut forged = bench.sealed(&[]);
+            forged[16] ^= 1;
+            elsewhere.send_to(&forged, bench.channel).unwrap();
+            bench.await_drop(DropReason::Forged, 1, "a forged message from elsewhere");
+            assert!(!std::iter::from_fn(|| bench.events.poll_event()).any(|e| matches!(e, Event::Moved { .. })));
+            let keepalive = bench.sealed(&[]);
+            elsewhere.send_to(&keepalive, bench.channel).unwrap();
+            bench.await_event("the peer moved", |e| matches!(e, Event::Moved { from: f, .. } if *f == from));
+        })
     });
 }
 
 #[test]
 fn a_deleted_device_is_reported_and_the_worker_goes_on() {
-    in_namespace(|| {
-        let bench = Bench::up(Suite::ChaCha20Poly1305);
-        ip("link del dp0");
-        bench.await_event("the sending half has failed", |e| matches!(e, Event::Failed { channel: ID, .. }));
-        let mut plane = bench.plane;
-        plane.remove_channel(ID);
-        plane.settle();
-        plane.shutdown();
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let bench = Bench::up(Suite::ChaCha20Poly1305);
+            ip("link del dp0");
+            bench.await_event("the sending half has failed", |e| matches!(e, Event::Failed { channel: ID, .. }));
+            let mut plane = bench.plane;
+            plane.remove_channel(ID);
+            plane.settle();
+            plane.shutdown();
+        })
     });
 }
 
 #[test]
 fn a_removed_channel_leaves_no_descriptor_behind() {
-    in_namespace(|| {
-        let bench = Bench::up(Suite::ChaCha20Poly1305);
-        let Bench { mut plane, counters, .. } = bench;
-        plane.remove_channel(ID);
-        assert_eq!(Arc::strong_count(&counters), 1, "both halves are gone");
-        Tun::attach("dp0").expect("nobody holds the device any more");
-        plane.shutdown();
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let bench = Bench::up(Suite::ChaCha20Poly1305);
+            let Bench { mut plane, counters, .. } = bench;
+            plane.remove_channel(ID);
+            assert_eq!(Arc::strong_count(&counters), 1, "both halves are gone");
+            Tun::attach("dp0").expect("nobody holds the device any more");
+            plane.shutdown();
+        })
     });
 }
 
 #[test]
 fn a_burst_crosses_in_order_and_unharmed() {
-    in_namespace(|| {
-        let mut bench = Bench::up(Suite::ChaCha20Poly1305);
-        let socket = UdpSocket::bind((OURS, 0)).unwrap();
-        for number in 0..100_u8 {
-            socket.send_to(&[number; 1000], (PEERS, 5)).unwrap();
-        }
-        for number in 0..100_u8 {
-            let plaintext = bench.receive();
-            assert_eq!(plaintext[28..1028], [number; 1000], "in order and unharmed");
-        }
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            let socket = UdpSocket::bind((OURS, 0)).unwrap();
+            for number in 0..100_u8 {
+                socket.send_to(&[number; 1000], (PEERS, 5)).unwrap();
+            }
+            for number in 0..100_u8 {
+                let plaintext = bench.receive();
+                assert_eq!(plaintext[28..1028], [number; 1000], "in order and unharmed");
+            }
+        })
     });
 }
 
@@ -417,13 +442,8 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
-/// Runs a test in a fresh network namespace. Where none can be made: says so, and fails if `MESHTUN_REQUIRE_NETNS` is set.
-fn in_namespace(test: impl FnOnce() + Send + 'static) {
-    match netns::Namespace::new() {
-        Ok(namespace) => namespace.run_in(test).expect("the namespace can be entered"),
-        Err(error) if std::env::var_os("MESHTUN_REQUIRE_NETNS").is_none() => {
-            eprintln!("SKIPPED: no network namespace can be made here ({error}); run as root");
-        }
-        Err(error) => panic!("no network namespace can be made, and MESHTUN_REQUIRE_NETNS is set: {error}"),
-    }
+/// Runs a test in a fresh network namespace.
+fn in_namespace(test: impl FnOnce() + Send) {
+    let namespace = netns::Namespace::new().expect("a trial may make namespaces");
+    namespace.run_in(test).expect("the namespace can be entered");
 }
