@@ -6,7 +6,6 @@ mod shell;
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
-use netns_lab::privilege::{self, Privilege};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -34,9 +33,4 @@ pub(crate) fn say(line: &str) {
 /// Writes a line to the standard error.
 pub(crate) fn complain(line: &str) {
     let _unread = writeln!(io::stderr(), "{line}");
-}
-
-/// The right to make namespaces, and clean-up on signals as `heard` says. Before any thread.
-fn enter() -> anyhow::Result<Privilege> {
-    Ok(privilege::acquire()?)
 }

@@ -1,9 +1,10 @@
-//! What a lab leaves outside its namespaces, names and a folder, so that it can be taken away whatever happens.
+//! What must be taken away when a lab ends, whatever happens: names, a folder, programs in the background.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt,
+    mem,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -14,6 +15,7 @@ use std::{
 use meshtun_sys::{
     lock::{Lock, LockError},
     netns::{Namespace, unpin},
+    process::{Signal, signal},
 };
 
 use crate::LabError;
@@ -27,9 +29,9 @@ const RECORDS: &str = "/run/netns-lab";
 /// Every lab of this process that lives.
 static ALIVE: Mutex<Vec<Weak<Footprint>>> = Mutex::new(Vec::new());
 
-/// Takes away the names and folders of every lab of this process, at once and for good.
+/// Ends the programs in every lab of this process and takes away its names and its folder, at once and for good.
 ///
-/// For the last moment before an exit that runs no destructors. Programs in the nodes end with the process.
+/// For the last moment before an exit that runs no destructors.
 pub fn clean_up() {
     let alive: Vec<_> = held(&ALIVE).iter().filter_map(Weak::upgrade).collect();
     alive.iter().for_each(|footprint| footprint.clear());
@@ -54,6 +56,9 @@ struct Name {
 
 #[derive(Debug, Default)]
 struct Made {
+    /// The nodes' namespaces: held here, too, because a namespace is known by its inode, which may be another's once it is
+    /// gone.
+    namespaces: Vec<Namespace>,
     pins: Vec<PathBuf>,
     held: Option<Lock>,
 }
@@ -65,8 +70,11 @@ impl Footprint {
     pub(crate) fn new(name: Option<&str>) -> Result<Arc<Footprint>, LabError> {
         let (name, lock) = name.map(claim).transpose()?.unzip();
         let folder = make_folder()?;
-        let footprint = Arc::new(Footprint { folder, name, made: Mutex::new(Made { pins: Vec::new(), held: lock }) });
-        footprint.record(&footprint.folder)?;
+        let footprint = Arc::new(Footprint { folder, name, made: Mutex::new(Made { held: lock, ..Made::default() }) });
+        if let Err(error) = footprint.record(&footprint.folder) {
+            footprint.clear();
+            return Err(error);
+        }
         let mut alive = held(&ALIVE);
         alive.retain(|one| one.strong_count() > 0);
         alive.push(Arc::downgrade(&footprint));
@@ -78,8 +86,10 @@ impl Footprint {
         &self.folder
     }
 
-    /// Gives a node's namespace its name, if the lab has one: `/run/netns/LAB-NODE`.
-    pub(crate) fn pin(&self, node: &str, namespace: &Namespace) -> Result<Option<PathBuf>, LabError> {
+    /// Notes a node's namespace and gives it its name, if the lab has one: `/run/netns/LAB-NODE`.
+    pub(crate) fn add(&self, node: &str, namespace: &Namespace) -> Result<Option<PathBuf>, LabError> {
+        let failed = |source| LabError::Namespace { node: node.to_owned(), source };
+        held(&self.made).namespaces.push(namespace.try_clone().map_err(failed)?);
         let Some(name) = &self.name else { return Ok(None) };
         let path = Path::new(NAMES).join(format!("{}-{node}", name.text));
         let pinned = namespace.pin_to(&path).map_err(|source| match source.kind() {
@@ -94,6 +104,7 @@ impl Footprint {
     /// Takes everything away; a second call does nothing.
     pub(crate) fn clear(&self) {
         let mut made = held(&self.made);
+        end_programs(&mem::take(&mut made.namespaces));
         for pin in made.pins.drain(..) {
             // Somebody else may have taken it away already.
             let _gone = unpin(&pin);
@@ -112,12 +123,6 @@ impl Footprint {
         let file = OpenOptions::new().create(true).append(true).open(&name.list);
         let written = file.and_then(|mut file| writeln!(file, "{}", path.display()));
         written.map_err(|source| LabError::File { path: name.list.clone(), source })
-    }
-}
-
-impl Drop for Footprint {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 
@@ -144,6 +149,20 @@ fn sweep(name: &Name) {
         let _gone = if path.starts_with(NAMES) { unpin(path) } else { fs::remove_dir_all(path) };
     }
     let _gone = fs::remove_file(&name.list);
+}
+
+/// Ends whatever runs in these namespaces: a lab's own programs end with it, but not those that went to the background.
+fn end_programs(namespaces: &[Namespace]) {
+    let inodes: Vec<_> = namespaces.iter().filter_map(|namespace| namespace.inode().ok()).collect();
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for pid in numbers.filter(|pid| *pid != std::process::id()) {
+        let namespace = fs::metadata(format!("/proc/{pid}/ns/net")).map(|namespace| namespace.ino());
+        if namespace.is_ok_and(|inode| inodes.contains(&inode)) {
+            // It may have ended meanwhile.
+            let _gone = signal(pid, Signal::Kill);
+        }
+    }
 }
 
 fn make_folder() -> Result<PathBuf, LabError> {

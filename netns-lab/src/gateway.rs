@@ -1,8 +1,5 @@
 //! Running gateways: `meshtun up` in a node, with folders and a log of its own.
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},

@@ -8,12 +8,11 @@ use crate::{LabError, Node, child::Keeper, footprint::Footprint, netlink};
 
 /// Namespaces and veth pairs, with a folder for files.
 ///
-/// Dropping it ends the programs in its nodes and takes away its names and its folder. The namespaces go, with all that
+/// Dropping it ends whatever runs in its nodes and takes away its names and its folder. The namespaces go, with all that
 /// is in them, when the last [`Node`] is dropped too.
 #[derive(Debug)]
 pub struct Lab {
     nodes: Vec<Node>,
-    // Programs end before what they use goes.
     keeper: Keeper,
     footprint: Arc<Footprint>,
 }
@@ -55,7 +54,7 @@ impl Lab {
     pub fn add_node(&mut self, name: &str) -> Result<Node, LabError> {
         let failed = |source| LabError::Namespace { node: name.to_owned(), source };
         let namespace = Namespace::new().map_err(failed)?;
-        let pinned = self.footprint.pin(name, &namespace)?;
+        let pinned = self.footprint.add(name, &namespace)?;
         let node = Node::new(name, namespace, pinned, self.keeper.orders());
         node.prepare()?;
         self.nodes.push(node.clone());
@@ -81,8 +80,14 @@ impl Lab {
     }
 
     fn open(name: Option<&str>) -> Result<Lab, LabError> {
-        let footprint = Footprint::new(name)?;
         let failed = |source| LabError::Start { node: "lab".into(), program: "its keeper thread".into(), source };
-        Ok(Lab { nodes: Vec::new(), keeper: Keeper::new().map_err(failed)?, footprint })
+        let keeper = Keeper::new().map_err(failed)?;
+        Ok(Lab { nodes: Vec::new(), keeper, footprint: Footprint::new(name)? })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.footprint.clear();
     }
 }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use rtnetlink::{
     Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection,
     packet_route::{
+        address::AddressHeaderFlags,
         link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage},
         route::RouteMessage,
     },
@@ -66,7 +67,12 @@ pub(crate) fn add_veth(one: End<'_>, other: End<'_>, mtu: u32) -> Result<(), Lab
 pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(), LabError> {
     request(node, format!("add address {address} to {device}"), async |handle| {
         let index = index_of(&handle, device).await?;
-        handle.address().add(index, address.addr(), address.prefix_len()).execute().await
+        let mut request = handle.address().add(index, address.addr(), address.prefix_len());
+        if address.addr().is_ipv6() {
+            // Usable at once: even where no duplicates are looked for, the kernel decides that in a work queue.
+            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
+        request.execute().await
     })
 }
 

@@ -97,11 +97,11 @@ impl Program {
 
     fn new_keys(&self) -> Result<Keys, ProgramError> {
         let private = self.ask("keygen", "")?;
-        let public = self.ask("pubkey", &private)?;
-        Ok(Keys::new(private.trim(), public.trim()))
+        let public = self.ask("pubkey", &format!("{private}\n"))?;
+        Ok(Keys::new(&private, &public))
     }
 
-    /// Runs a subcommand that reads `input` and gives what it writes.
+    /// Runs a subcommand that reads `input` and gives what it writes, without white space around it.
     fn ask(&self, subcommand: &str, input: &str) -> Result<String, ProgramError> {
         let mut command = Command::new(&self.0);
         command.arg(subcommand).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -29,9 +29,7 @@ impl Ending {
     }
 }
 
-/// Takes away what every lab of this process left outside its namespaces and exits, when one of the signals comes.
-///
-/// Programs in the nodes end with the process.
+/// Cleans up after every lab of this process and exits, when one of the signals comes.
 ///
 /// # Errors
 /// If the signals cannot be caught.

@@ -13,8 +13,6 @@
 
 mod addresses;
 mod drawing;
-#[cfg(test)]
-mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

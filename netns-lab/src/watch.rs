@@ -8,8 +8,6 @@
 //! header is looked at, but all of its bytes are searched for the marker.
 
 mod packet;
-#[cfg(test)]
-mod tests;
 
 use std::{
     io,

@@ -12,7 +12,7 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use super::{enter, say};
+use super::say;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let duration = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
-    let by = match enter()? {
+    let by = match privilege::acquire()? {
         Privilege::Root => "as they are",
         Privilege::UserNamespace => "in a user namespace",
     };

@@ -20,7 +20,7 @@ use netns_lab::{
     topology::{Family, Options, Shape, Topology},
 };
 
-use super::{enter, say};
+use super::say;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     /// The meshtun program, instead of the one beside this program
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
-    /// Start no gateways: the bare topology
+    /// Start no gateways, and route between the sites in clear
     #[arg(long)]
     bare: bool,
     /// Wait for Ctrl-C instead of opening a shell
@@ -75,10 +75,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Built as the user who types, before a user namespace is entered.
     let program = if arguments.bare { None } else { Some(Program::find_or_build(arguments.program.as_deref())?) };
-    let privilege = enter()?;
+    let privilege = privilege::acquire()?;
     let endings = catch_endings(arguments.no_shell)?;
     let topology = Topology::build(arguments.topology.into(), &arguments.options())?;
-    let gateways = program.map_or_else(|| Ok(Vec::new()), |program| start(&topology, &program, arguments))?;
+    let gateways = match program {
+        Some(program) => start(&topology, &program, arguments)?,
+        None => topology.route_in_clear().map(|()| Vec::new())?,
+    };
     let scripts = scripts::write(&topology, &gateways).context("cannot write the lab's scripts")?;
     say(&topology.drawing());
     say(&advice::text(&topology, &gateways, privilege, &scripts, arguments.no_shell));

@@ -1,13 +1,11 @@
 //! A topology as text.
 
-use std::fmt::Write as _;
-
 use super::{Shape, Site, Topology, addresses};
 
 pub(super) fn draw(topology: &Topology) -> String {
     let mut text = match topology.shape {
-        Shape::TwoGateways => two(topology),
-        Shape::ThreeSites => three(topology),
+        Shape::TwoGateways => two(&topology.sites[0], &topology.sites[1]),
+        Shape::ThreeSites => three(&topology.sites),
     };
     if topology.internet.is_some() {
         let [v4, v6] = addresses::INTERNET.map(|net| net.addr());
@@ -16,47 +14,54 @@ pub(super) fn draw(topology: &Topology) -> String {
     text
 }
 
-fn two(topology: &Topology) -> String {
-    let columns: Vec<Vec<String>> = vec![
-        host_column(&topology.sites[0]),
-        gateway_column(&topology.sites[0]),
-        gateway_column(&topology.sites[1]),
-        host_column(&topology.sites[1]),
+fn two(one: &Site, other: &Site) -> String {
+    let columns = [host_column(one), gateway_column(one), gateway_column(other), host_column(other)];
+    let widths = columns.each_ref().map(|column| longest(column));
+    let names = [
+        format!("{} ", columns[0][0]),
+        format!(" {} ", columns[1][0]),
+        format!(" underlay ═══ {} ", columns[2][0]),
+        format!(" {}", columns[3][0]),
     ];
-    let widths: Vec<usize> = columns.iter().map(|column| longest(column)).collect();
-    let mut text = String::new();
-    for row in 0..4 {
-        let joints = if row == 0 {
-            [" ── ", " ══ underlay ══ ", " ── "]
-        } else {
-            ["    ", "                ", "    "]
-        };
-        let cell = |at: usize| columns[at].get(row).map_or("", String::as_str);
-        let mut line = String::from("  ");
-        for (at, width) in widths.iter().enumerate() {
-            let _ = write!(line, "{:<width$}{}", cell(at), joints.get(at).copied().unwrap_or(""));
-        }
-        text += line.trim_end();
-        text.push('\n');
+    let underlay = names[2].chars().count() - columns[2][0].chars().count() - 1;
+    let mut lines = vec![format!(
+        "{:─<a$}───{:═<b$}═══{:─<c$}──{}",
+        names[0],
+        names[1],
+        names[2],
+        names[3],
+        a = widths[0] + 1,
+        b = widths[1] + 1,
+        c = widths[2] + underlay,
+    )];
+    for row in 1..columns[1].len() {
+        let [host, gateway, peer, other] = columns.each_ref().map(|column| column.get(row).map_or("", String::as_str));
+        lines.push(format!(
+            "{host:<a$}     {gateway:<b$}   {:underlay$}{peer:<c$}   {other}",
+            "",
+            a = widths[0],
+            b = widths[1],
+            c = widths[2],
+        ));
     }
-    text
+    indented(&lines)
 }
 
-fn three(topology: &Topology) -> String {
-    let mut text = String::new();
-    for (at, site) in topology.sites.iter().enumerate() {
-        let (host, gateway) = (host_column(site), gateway_column(site));
-        let joint = ["╗", "╬══ underlay", "╝"][at.min(2)];
-        let (left, right) = (longest(&host), longest(&gateway));
-        let _ = writeln!(text, "  {:<left$} ── {:<right$} ══{joint}", host[0], gateway[0]);
-        let wall = if at < 2 { "║" } else { "" };
+fn three(sites: &[Site]) -> String {
+    let hosts: Vec<_> = sites.iter().map(host_column).collect();
+    let gateways: Vec<_> = sites.iter().map(gateway_column).collect();
+    let widest = |columns: &[Vec<String>]| columns.iter().map(|column| longest(column)).max().unwrap_or(0);
+    let (left, right) = (widest(&hosts) + 1, widest(&gateways) + 1);
+    let mut lines = Vec::new();
+    for (at, (host, gateway)) in hosts.iter().zip(&gateways).enumerate() {
+        let (corner, wall) = [("╗", "║"), ("╬══ underlay", "║"), ("╝", "")][at.min(2)];
+        lines.push(format!("{:─<left$}── {:═<right$}══{corner}", format!("{} ", host[0]), format!("{} ", gateway[0])));
         for (row, address) in gateway.iter().enumerate().skip(1) {
             let cell = host.get(row).map_or("", String::as_str);
-            let line = format!("  {cell:<left$}    {address:<right$}   {wall}");
-            let _ = writeln!(text, "{}", line.trim_end());
+            lines.push(format!("{cell:<left$}   {address:<right$}  {wall}"));
         }
     }
-    text
+    indented(&lines)
 }
 
 fn host_column(site: &Site) -> Vec<String> {
@@ -74,4 +79,8 @@ fn gateway_column(site: &Site) -> Vec<String> {
 
 fn longest(cells: &[String]) -> usize {
     cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0)
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {}\n", line.trim_end())).collect()
 }

@@ -1,6 +1,8 @@
 //! What to type in a lab.
 
-use netns_lab::{gateway::Gateway, privilege::Privilege, topology::Topology};
+use std::net::IpAddr;
+
+use netns_lab::{Node, gateway::Gateway, privilege::Privilege, topology::Topology};
 
 use super::{is_public, scripts::Scripts};
 
@@ -24,8 +26,9 @@ pub(crate) fn text(
         lines.push(format!("  {}", entry(privilege, scripts)));
     }
     if is_public(privilege) {
+        let names: Vec<_> = topology.lab.nodes().iter().filter_map(name).collect();
         lines.push("or by the namespaces' names:".to_owned());
-        lines.extend(topology.lab.nodes().iter().filter_map(by_name).map(|line| format!("  {line}")));
+        lines.push(format!("  ip netns exec NAME PROGRAM…    # {}", names.join(" ")));
     }
     lines.push(format!("\nEverything is gone after {}.", if no_shell { "Ctrl-C" } else { "`exit`" }));
     lines.join("\n")
@@ -35,7 +38,7 @@ pub(crate) fn text(
 fn entry(privilege: Privilege, scripts: &Scripts) -> String {
     let path = format!("PATH={}:$PATH", scripts.folder.display());
     if is_public(privilege) {
-        return format!("{path}    # as root");
+        return format!("export {path}    # as root");
     }
     let pid = std::process::id();
     format!("nsenter -t {pid} -U -m --preserve-credentials env {path} ${{SHELL:-sh}}")
@@ -45,10 +48,16 @@ fn examples(topology: &Topology, gateways: &[Gateway], no_shell: bool) -> Vec<St
     let [one, two] = [&topology.sites[0], &topology.sites[1]];
     let prefix = if no_shell { format!("{} ", host(topology)) } else { String::new() };
     let there = two.host.name();
+    // In clear only the networks of the underlay's own family are routed.
+    let [first, second] = match (gateways.is_empty(), two.underlay.is_ipv4()) {
+        (false, _) => [two.host_v4.into(), two.host_v6.into()],
+        (true, true) => [IpAddr::from(two.host_v4); 2],
+        (true, false) => [IpAddr::from(two.host_v6); 2],
+    };
     let mut lines = vec![
-        format!("{prefix}ping -c 3 {}", two.host_v4),
-        format!("{there} iperf3 -s -D; {prefix}iperf3 -c {} -P 16 -C cubic", two.host_v4),
-        format!("{prefix}iperf3 -c {} -u -b 1G", two.host_v6),
+        format!("{prefix}ping -c 3 {first}"),
+        format!("{there} iperf3 -s -D; {prefix}iperf3 -c {first} -P 16 -C cubic"),
+        format!("{prefix}iperf3 -c {second} -u -b 1G"),
         format!("{} tcpdump -Z root -c 10 -ni underlay", one.name()),
     ];
     if let Some(gateway) = gateways.first() {
@@ -60,9 +69,8 @@ fn examples(topology: &Topology, gateways: &[Gateway], no_shell: bool) -> Vec<St
     lines
 }
 
-fn by_name(node: &netns_lab::Node) -> Option<String> {
-    let name = node.pinned()?.file_name()?.to_str()?;
-    Some(format!("ip netns exec {name} PROGRAM…"))
+fn name(node: &Node) -> Option<&str> {
+    node.pinned()?.file_name()?.to_str()
 }
 
 fn host(topology: &Topology) -> &str {

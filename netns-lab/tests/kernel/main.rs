@@ -1,0 +1,75 @@
+//! Labs against the real kernel. What belongs where:
+//!
+//! - `lab`: names, folders, programs and namespaces, and that nothing of them is left;
+//! - `topology`: who reaches whom;
+//! - `load`, `watch`: traffic is counted and seen, on topologies without a tunnel;
+//! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
+//! - `command`: the `netns-lab` program.
+
+mod command;
+mod gateway;
+mod lab;
+mod load;
+mod topology;
+mod watch;
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use netns_lab::{
+    Node,
+    topology::{Options, Shape, Topology},
+};
+
+/// Polls until `condition` holds; panics with `what` if it does not within five seconds.
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within five seconds: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a connection from one node to an address of another can be made. A refusal by a router is told at once.
+fn reaches(from: &Node, to: &Node, address: impl Into<IpAddr>) -> bool {
+    let address = address.into();
+    let listener = to.run(|| TcpListener::bind((address, 0))).unwrap().unwrap();
+    let there = listener.local_addr().unwrap();
+    match from.run(|| TcpStream::connect_timeout(&there, Duration::from_secs(2))).unwrap() {
+        Ok(_) => true,
+        Err(error) => {
+            let expected = [ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable, ErrorKind::TimedOut];
+            assert!(expected.contains(&error.kind()), "{error}");
+            false
+        }
+    }
+}
+
+/// Two gateways, their sites routed to each other in clear.
+fn routed() -> Topology {
+    let topology = Topology::build(Shape::TwoGateways, &Options::default()).unwrap();
+    topology.route_in_clear().unwrap();
+    topology
+}
+
+/// A lab's name that no other test has.
+fn own_name(test: &str) -> String {
+    format!("{test}-{}", std::process::id())
+}
+
+/// The stand-in for meshtun.
+fn stand_in() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/meshtun"))
+}
+
+/// What `/run/netns` holds of a lab.
+fn names_of(lab: &str) -> Vec<String> {
+    let Ok(folder) = std::fs::read_dir("/run/netns") else { return Vec::new() };
+    let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(&format!("{lab}-"))).collect()
+}
