@@ -78,8 +78,8 @@ impl PacketSocket {
     pub fn attach_filter(&self, program: &[Instruction]) -> io::Result<()> {
         let len = u16::try_from(program.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast() };
-        // SAFETY: the kernel reads `len` instructions behind the pointer, which are laid out as `sock_filter` and borrowed
-        // until the call returns; it writes nothing there.
+        // SAFETY: the kernel reads `len` instructions behind the pointer, which are laid out as `sock_filter` and
+        // borrowed until the call returns; it writes nothing there.
         unsafe { option::set(&self.fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
     }
 

@@ -29,7 +29,8 @@ pub fn flags(name: &str) -> io::Result<u16> {
     flags_through(&control_socket()?, name)
 }
 
-/// Whether the kernel takes the interface as operational (`IFF_RUNNING`): up, and its carrier as link watch last saw it.
+/// Whether the kernel takes the interface as operational (`IFF_RUNNING`): up, and its carrier as link watch last saw
+/// it.
 ///
 /// # Errors
 /// `ENODEV` if there is no such interface.

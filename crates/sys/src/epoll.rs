@@ -66,7 +66,8 @@ impl Epoll {
         Ok(epoll::modify(&self.0, source, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
-    /// Forgets a registered descriptor. One that is closed is forgotten by itself, but only when its duplicates are too.
+    /// Forgets a registered descriptor. One that is closed is forgotten by itself, but only when its duplicates are
+    /// too.
     ///
     /// # Errors
     /// `ENOENT` if it is not registered.

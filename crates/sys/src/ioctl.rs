@@ -34,7 +34,8 @@ pub(crate) unsafe fn with_value(fd: impl AsFd, request: libc::Ioctl, argument: l
 /// `InvalidInput` if the name is empty, longer than 15 bytes or holds a NUL.
 pub(crate) fn interface_request(name: &str) -> io::Result<libc::ifreq> {
     check_name(name)?;
-    // SAFETY: an `ifreq` is plain integers and a union of plain integers and pointers; all zero bytes are valid for each.
+    // SAFETY: an `ifreq` is plain integers and a union of plain integers and pointers; all zero bytes are valid for
+    // each.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as c_char;

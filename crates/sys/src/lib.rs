@@ -1,7 +1,7 @@
 //! Thin typed system calls: tun, UDP trains, epoll, namespaces.
 //!
-//! The only crate of meshtun that holds `unsafe` code and talks to `libc`. It decides nothing: each function is one or a
-//! few system calls with types around them. Linux only.
+//! The only crate of meshtun that holds `unsafe` code and talks to `libc`. It decides nothing: each function is one or
+//! a few system calls with types around them. Linux only.
 //!
 //! | module | what it wraps |
 //! |---|---|

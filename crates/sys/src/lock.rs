@@ -22,7 +22,7 @@ pub struct Lock(File);
 #[non_exhaustive]
 pub enum LockError {
     /// Another process holds it.
-    #[error("{}: held by {}", path.display(), holder.map_or("another process".to_owned(), |pid| format!("process {pid}")))]
+    #[error("{}: held by {}", path.display(), describe(*holder))]
     Held {
         /// The lock file.
         path: PathBuf,
@@ -93,6 +93,10 @@ fn open(path: &Path) -> io::Result<File> {
         .mode(0o644)
         .custom_flags(no_follow)
         .open(path)
+}
+
+fn describe(holder: Option<u32>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn read_holder(file: &mut File) -> Option<u32> {

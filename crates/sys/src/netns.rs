@@ -1,7 +1,7 @@
 //! Network namespaces: made, entered, pinned under a name; user namespaces for those who may not make them.
 //!
-//! A namespace is a descriptor here: it needs no name and no mount, and the kernel removes it with everything in it when
-//! the last descriptor, thread, socket and mount of it is gone. See namespaces(7) and network_namespaces(7).
+//! A namespace is a descriptor here: it needs no name and no mount, and the kernel removes it with everything in it
+//! when the last descriptor, thread, socket and mount of it is gone. See namespaces(7) and network_namespaces(7).
 //!
 //! A thread has a network namespace, not the process, and what a thread opens stays in the namespace in which it was
 //! opened: sockets, tun devices, netlink. So enter with a thread of your own ([`Namespace::run_in`],
@@ -128,8 +128,8 @@ impl Namespace {
     /// If the descriptor cannot be duplicated. What the child's entering says comes from `spawn`.
     pub fn command_in(&self, command: &mut Command) -> io::Result<()> {
         let namespace = self.0.try_clone()?;
-        // SAFETY: runs between fork and exec: one setns system call on a descriptor that the closure owns, no allocation,
-        // no lock.
+        // SAFETY: runs between fork and exec: one setns system call on a descriptor that the closure owns, no
+        // allocation, no lock.
         unsafe { command.pre_exec(move || enter(namespace.as_fd())) };
         Ok(())
     }
@@ -183,8 +183,8 @@ pub fn command_with_own_sysfs(command: &mut Command) {
     unsafe { command.pre_exec(see_own_sysfs) };
 }
 
-/// Covers `folder` with an empty one in memory, seen by this mount namespace only: a writable `/run` for an ordinary user
-/// after [`enter_user_namespace`].
+/// Covers `folder` with an empty one in memory, seen by this mount namespace only: a writable `/run` for an ordinary
+/// user after [`enter_user_namespace`].
 ///
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`.

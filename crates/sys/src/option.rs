@@ -18,7 +18,8 @@ pub(crate) fn set_int(socket: impl AsFd, level: c_int, name: c_int, value: c_int
 /// Pointers in `value` must be valid for what the kernel does with them under this option.
 pub(crate) unsafe fn set<T>(socket: impl AsFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open while it is borrowed; the kernel reads the bytes of `value`, which is borrowed too.
+    // SAFETY: the descriptor is open while it is borrowed; the kernel reads the bytes of `value`, which is borrowed
+    // too.
     let result = unsafe {
         libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t)
     };

@@ -3,9 +3,9 @@
 //! Follows Documentation/networking/ip-sysctl.rst, net/ipv4/udp.c and net/ipv4/udp_offload.c. Sending and receiving
 //! allocate nothing.
 //!
-//! **Pending errors.** The socket is not connected and `IP_RECVERR` is off, so an ICMP error that comes back for a datagram
-//! (`ECONNREFUSED`, `EHOSTUNREACH`) is not reported by a later call. What [`is_unreachable`] tells is what the kernel
-//! knew at once: no route, no neighbour, device down, refused by a local rule.
+//! **Pending errors.** The socket is not connected and `IP_RECVERR` is off, so an ICMP error that comes back for a
+//! datagram (`ECONNREFUSED`, `EHOSTUNREACH`) is not reported by a later call. What [`is_unreachable`] tells is what the
+//! kernel knew at once: no route, no neighbour, device down, refused by a local rule.
 
 mod bind;
 mod endpoint;
@@ -95,18 +95,18 @@ impl Udp {
 
     /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
     ///
-    /// Where the kernel refuses to cut the train (`EIO` or `EINVAL`) and takes the datagrams one by one, `UDP_SEGMENT` is
-    /// given up for good: [`Self::offloads`] tells. Where it refuses those too, the train was not to blame, and their error
-    /// counts: kernels before 6.14 say `EINVAL` for a train of datagrams over the MTU, and every kernel for a blackhole
-    /// route.
+    /// Where the kernel refuses to cut the train (`EIO` or `EINVAL`) and takes the datagrams one by one, `UDP_SEGMENT`
+    /// is given up for good: [`Self::offloads`] tells. Where it refuses those too, the train was not to blame, and
+    /// their error counts: kernels before 6.14 say `EINVAL` for a train of datagrams over the MTU, and every kernel for
+    /// a blackhole route.
     ///
-    /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams have
-    /// gone, and sending the train again repeats these (the peer's replay window drops them).
+    /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams
+    /// have gone, and sending the train again repeats these (the peer's replay window drops them).
     ///
     /// # Errors
     /// As the kernel says, for the whole train: [`is_would_block`], [`is_message_too_long`] (a datagram is over the
-    /// device's MTU), [`is_unreachable`]. The socket is usable after each. `InvalidInput` for more than [`MAX_SEGMENTS`]
-    /// datagrams.
+    /// device's MTU), [`is_unreachable`]. The socket is usable after each. `InvalidInput` for more than
+    /// [`MAX_SEGMENTS`] datagrams.
     pub fn send_train(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
         if bytes.len() <= segment {
             return self.send_to(bytes, to);
@@ -163,8 +163,8 @@ impl Udp {
         bind::drops(&self.socket)
     }
 
-    /// The receive and send buffers that the kernel granted, in bytes: what was asked for, doubled for its own overhead,
-    /// or less without `CAP_NET_ADMIN`.
+    /// The receive and send buffers that the kernel granted, in bytes: what was asked for, doubled for its own
+    /// overhead, or less without `CAP_NET_ADMIN`.
     ///
     /// # Errors
     /// The kernel's; none is expected.

@@ -1,7 +1,7 @@
 //! Classic BPF programs, see Documentation/networking/filter.rst.
 //!
-//! They address the network header (`SKF_NET_OFF`) and take the protocol from the packet's own record (`SKF_AD_PROTOCOL`),
-//! so that they work on every device and with either [`super::Layer`].
+//! They address the network header (`SKF_NET_OFF`) and take the protocol from the packet's own record
+//! (`SKF_AD_PROTOCOL`), so that they work on every device and with either [`super::Layer`].
 
 use std::{num::NonZeroU32, ops::RangeInclusive};
 
@@ -36,8 +36,9 @@ pub const MAX_RANGES: usize = 24;
 
 /// A program that accepts everything except UDP with its source or destination port in one of `ports`.
 ///
-/// UDP is recognised over IPv4 without options and over IPv6 without extension headers; fragments are accepted. A packet
-/// too short for the header that it claims to have is left out, because the kernel ends a program that reads beyond it.
+/// UDP is recognised over IPv4 without options and over IPv6 without extension headers; fragments are accepted. A
+/// packet too short for the header that it claims to have is left out, because the kernel ends a program that reads
+/// beyond it.
 ///
 /// # Panics
 /// With more than [`MAX_RANGES`] ranges.
@@ -50,8 +51,8 @@ pub fn all_but_udp(ports: &[RangeInclusive<u16>], neighbours: Neighbours) -> Vec
     program.finish(Verdict::Accept)
 }
 
-/// A program that accepts about one in `one_in` of the UDP packets that [`all_but_udp`] leaves out, at random, and nothing
-/// else.
+/// A program that accepts about one in `one_in` of the UDP packets that [`all_but_udp`] leaves out, at random, and
+/// nothing else.
 ///
 /// # Panics
 /// With more than [`MAX_RANGES`] ranges.

@@ -49,8 +49,8 @@ pub fn enter_user_namespace() -> Result<(), UserNamespaceError> {
 /// parent-death signal.
 pub fn command_in_user_namespace(command: &mut Command) {
     let maps = Maps::of_caller();
-    // SAFETY: runs between fork and exec: system calls on constants and on bytes made before the fork, no allocation, no
-    // lock.
+    // SAFETY: runs between fork and exec: system calls on constants and on bytes made before the fork, no allocation,
+    // no lock.
     unsafe { command.pre_exec(move || maps.enter()) };
 }
 

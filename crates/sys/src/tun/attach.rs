@@ -154,8 +154,8 @@ fn open(name: &str) -> Result<OwnedFd, AttachError> {
     rustix::fs::open(CLONE_DEVICE, flags, Mode::empty()).map_err(|error| AttachError::from_open(name, error.into()))
 }
 
-/// Tries again for a moment while the device is busy: a child between fork and exec holds a copy of every descriptor, the
-/// one included with which this process made or left the device.
+/// Tries again for a moment while the device is busy: a child between fork and exec holds a copy of every descriptor,
+/// the one included with which this process made or left the device.
 fn once_free(mut attach: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     let deadline = Instant::now() + MOMENT;
     loop {
@@ -192,7 +192,8 @@ fn attached_flags(fd: &OwnedFd) -> io::Result<c_int> {
 
 /// `TUNGETIFF`: the attached device's present name and flags.
 pub(super) fn attached_interface(fd: &OwnedFd) -> io::Result<libc::ifreq> {
-    // SAFETY: an `ifreq` is plain integers and a union of plain integers and pointers; all zero bytes are valid for each.
+    // SAFETY: an `ifreq` is plain integers and a union of plain integers and pointers; all zero bytes are valid for
+    // each.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // SAFETY: TUNGETIFF takes a pointer to an `ifreq`.
     unsafe { ioctl::with_pointer(fd, libc::TUNGETIFF, &mut request) }?;

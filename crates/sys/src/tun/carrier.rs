@@ -33,8 +33,8 @@ impl CarrierSwitch {
     /// Sets carrier; after a loss, the kernel has acted on it when this returns, if [`Self::settles_at_once`].
     ///
     /// # Errors
-    /// The kernel's, if carrier could not be set: `EBADFD` when the device is deleted, `EPERM` or `ENOTTY` never on Linux
-    /// 5.0 and later. That the kernel could not be hurried is no error.
+    /// The kernel's, if carrier could not be set: `EBADFD` when the device is deleted, `EPERM` or `ENOTTY` never on
+    /// Linux 5.0 and later. That the kernel could not be hurried is no error.
     pub fn set(&self, up: bool) -> io::Result<()> {
         let hurried = if up { None } else { self.running_device() };
         set(&self.tun, up)?;

@@ -11,8 +11,8 @@ const V6_LEN: usize = size_of::<libc::sockaddr_in6>();
 
 /// Where a datagram goes or came from: a prebuilt `sockaddr_in` or `sockaddr_in6`.
 ///
-/// Each address has one form: an IPv4-mapped IPv6 address is kept as IPv4, and flow labels as zero. So two are equal when
-/// they are the same peer, whatever family the socket has. A socket bound to `[::]` sends to both.
+/// Each address has one form: an IPv4-mapped IPv6 address is kept as IPv4, and flow labels as zero. So two are equal
+/// when they are the same peer, whatever family the socket has. A socket bound to `[::]` sends to both.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(C, align(4))]
 pub struct Endpoint {

@@ -135,8 +135,8 @@ pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received
 
 /// The payload of the `UDP_GRO` control message, if there is one.
 fn segment_size(message: &libc::msghdr) -> Option<usize> {
-    // SAFETY: the kernel has just filled the control buffer and set `msg_controllen` to what it wrote; CMSG_FIRSTHDR gives
-    // a header that lies within it, or null, and the header's own length is checked before its payload is read.
+    // SAFETY: the kernel has just filled the control buffer and set `msg_controllen` to what it wrote; CMSG_FIRSTHDR
+    // gives a header that lies within it, or null, and the header's own length is checked before its payload is read.
     unsafe {
         let first = libc::CMSG_FIRSTHDR(message).as_ref()?;
         let is_gro = first.cmsg_level == libc::SOL_UDP && first.cmsg_type == libc::UDP_GRO;
@@ -163,7 +163,8 @@ fn header(to: &Endpoint, part: &mut libc::iovec) -> libc::msghdr {
 
 fn empty_header() -> libc::msghdr {
     let message = MaybeUninit::<libc::msghdr>::zeroed();
-    // SAFETY: a `msghdr` is integers and raw pointers (and padding fields with some libraries): all zero bytes are valid.
+    // SAFETY: a `msghdr` is integers and raw pointers (and padding fields with some libraries): all zero bytes are
+    // valid.
     unsafe { message.assume_init() }
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn during(work: impl FnOnce()) -> usize {
     COUNT.get() - before
 }
 
-// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the trait's contract; counting touches
-// a thread-local integer, allocates nothing and does not unwind.
+// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the trait's contract; counting
+// touches a thread-local integer, allocates nothing and does not unwind.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread that ends has no counter any more.

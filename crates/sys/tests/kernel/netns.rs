@@ -77,7 +77,8 @@ netns_tests! {
         namespace.command_in(&mut command).unwrap();
         netns::command_with_own_sysfs(&mut command);
         let output = command.output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>(), ["lo", "only_here", "other"]);
+        let devices = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(devices.split_whitespace().collect::<Vec<_>>(), ["lo", "only_here", "other"]);
     }
 
     fn a_pinned_namespace_is_found_by_its_path_until_it_is_unpinned() {
@@ -124,8 +125,8 @@ netns_tests! {
             // A folder of our own over /run, in this thread's mounts: the machine's names are not touched.
             netns::cover_folder("/run").unwrap();
             let pinned = namespace.pin_to("/run/netns/meshtun-test").unwrap();
-            let output = Command::new("ip").args("netns exec meshtun-test readlink /proc/self/ns/net".split(' ')).output();
-            let output = output.unwrap();
+            let mut command = Command::new("ip");
+            let output = command.args("netns exec meshtun-test readlink /proc/self/ns/net".split(' ')).output().unwrap();
             assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), link(&namespace), "{output:?}");
             // What iproute2 adds later covers nothing of ours.
             assert!(Command::new("ip").args(["netns", "add", "meshtun-foreign"]).status().unwrap().success());

@@ -82,7 +82,7 @@ pub(crate) fn say(line: &str) {
     stderr.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// Two namespaces: `left` 10.1.0.1, fd01::1 on `wire` — 10.1.0.2, fd01::2 on `wire` `right`, a veth pair with MTU 1500.
+/// Two namespaces joined by a veth pair `wire` with MTU 1500: 10.1.0.1 and fd01::1 on the left, .2 and ::2 on the right.
 pub(crate) struct Cable {
     pub(crate) left: Namespace,
     pub(crate) right: Namespace,

@@ -234,7 +234,8 @@ netns_tests! {
             assert_eq!(SocketAddr::from(received.from), peer.local_addr());
             both.send_train(&received.from, &pattern(3000), 1000).unwrap();
             let answer = receive(&peer, &mut [0; 3000]);
-            assert_eq!((answer.len, answer.segment, answer.from), (3000, 1000, to.parse::<SocketAddr>().unwrap().into()));
+            let to: SocketAddr = to.parse().unwrap();
+            assert_eq!((answer.len, answer.segment, answer.from), (3000, 1000, to.into()));
         }
         // DF on IPv4 from a dual-stack socket, too.
         let far = Endpoint::from(SocketAddr::from(([10, 1, 0, 1], 7001)));
@@ -304,7 +305,8 @@ netns_tests! {
     }
 
     fn buffers_go_beyond_the_machines_limit_with_the_right_to() {
-        let options = UdpOptions { receive_buffer: 32 << 20, send_buffer: 16 << 20, ..UdpOptions::new("127.0.0.1:0".parse().unwrap()) };
+        let any = UdpOptions::new("127.0.0.1:0".parse().unwrap());
+        let options = UdpOptions { receive_buffer: 32 << 20, send_buffer: 16 << 20, ..any };
         let (receive, send) = fresh().run_in(|| Udp::bind(&options).unwrap().buffers().unwrap()).unwrap();
         let limit: usize = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
         // In a user namespace the right is missing: the limit is the machine's.
