@@ -95,17 +95,12 @@ impl Udp {
 
     /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
     ///
-    /// Where the kernel refuses to cut the train (`EIO` or `EINVAL`) and takes the datagrams one by one, `UDP_SEGMENT`
-    /// is given up for good: [`Self::offloads`] tells. Where it refuses those too, the train was not to blame, and
-    /// their error counts: kernels before 6.14 say `EINVAL` for a train of datagrams over the MTU, and every kernel for
-    /// a blackhole route.
-    ///
     /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams
     /// have gone, and sending the train again repeats these (the peer's replay window drops them).
     ///
     /// # Errors
     /// As the kernel says, for the whole train: [`is_would_block`], [`is_message_too_long`] (a datagram is over the
-    /// device's MTU), [`is_unreachable`]. The socket is usable after each. `InvalidInput` for more than
+    /// device's MTU), [`is_gso_unsupported`], [`is_unreachable`]. The socket is usable after each. `InvalidInput` for more than
     /// [`MAX_SEGMENTS`] datagrams.
     pub fn send_train(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
         if bytes.len() <= segment {
@@ -117,17 +112,7 @@ impl Udp {
         if !self.gso.load(Ordering::Relaxed) {
             return message::send_all(&self.socket, to, bytes, segment);
         }
-        match message::send_train(&self.socket, to, bytes, segment) {
-            Err(error) if is_gso_unsupported(&error) => self.send_without_gso(to, bytes, segment),
-            result => result,
-        }
-    }
-
-    #[cold]
-    fn send_without_gso(&self, to: &Endpoint, bytes: &[u8], segment: usize) -> io::Result<()> {
-        let sent = message::send_each(&self.socket, to, bytes, segment)?;
-        self.disable_gso();
-        message::send_all(&self.socket, to, &bytes[sent..], segment)
+        message::send_train(&self.socket, to, bytes, segment)
     }
 
     /// Sends a train datagram by datagram (`sendmmsg`) and tells how many bytes went out: whole datagrams, fewer than
@@ -190,7 +175,11 @@ pub fn is_message_too_long(error: &io::Error) -> bool {
 }
 
 /// The kernel may be unable to send trains on this route: `EIO` without checksum offload or through IPsec, `EINVAL` for
-/// others. [`Udp::send_train`] has found out already.
+/// others.
+///
+/// It may also be the datagrams' fault: kernels before 6.14 say `EINVAL` when they are over the MTU, and every kernel
+/// says so for a blackhole route. So send the train again by [`Udp::send_each`], and only if that goes call
+/// [`Udp::disable_gso`]; its error, otherwise, is the true one.
 pub fn is_gso_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
 }

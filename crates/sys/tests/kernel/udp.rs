@@ -175,13 +175,14 @@ netns_tests! {
         assert!(arrived == train);
     }
 
-    fn a_kernel_that_cannot_cut_the_train_costs_the_offload_and_no_datagram() {
+    fn a_train_that_the_kernel_cannot_cut_goes_out_datagram_by_datagram() {
         let (left, right, _cable) = pair();
         // A train without UDP checksums is refused with EINVAL.
         without_checksums(&left);
         let (train, mut buffer, mut arrived) = (pattern(10_001), vec![0; 65535], Vec::new());
-        left.send_train(&endpoint(&right), &train, 1000).unwrap();
-        assert!(!left.offloads().gso);
+        let refused = left.send_train(&endpoint(&right), &train, 1000).unwrap_err();
+        assert!(udp::is_gso_unsupported(&refused), "{refused}");
+        assert_eq!(left.send_each(&endpoint(&right), &train, 1000).unwrap(), train.len());
         while arrived.len() < train.len() {
             let received = receive(&right, &mut buffer);
             arrived.extend_from_slice(&buffer[..received.len]);
@@ -189,13 +190,12 @@ netns_tests! {
         assert!(arrived == train);
     }
 
-    fn a_route_that_refuses_every_datagram_costs_no_offload() {
+    fn a_route_that_refuses_everything_looks_like_a_kernel_without_gso_until_each_is_sent() {
         let (left, _right, cable) = pair();
         ip(&cable.left, "route add blackhole 203.0.113.0/24");
         let nowhere = SocketAddr::from(([203, 0, 113, 1], 1)).into();
-        let refused = left.send_train(&nowhere, &[0; 2000], 1000).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
-        assert!(left.offloads().gso);
+        assert!(udp::is_gso_unsupported(&left.send_train(&nowhere, &[0; 2000], 1000).unwrap_err()));
+        assert!(left.send_each(&nowhere, &[0; 2000], 1000).is_err());
     }
 
     fn sending_each_stops_at_a_whole_datagram_when_the_buffer_is_full() {
