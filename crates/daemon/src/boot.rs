@@ -70,6 +70,7 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<(), Error> {
     let gateway = load(&options)?;
     may_run()?;
+    may_open(each_channel(&gateway.view).count())?;
     let directories = &options.directories;
     directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
     let _lock = take_lock(directories)?;
@@ -129,9 +130,32 @@ fn load(options: &Options) -> Result<Gateway, Error> {
 }
 
 fn may_run() -> Result<(), Error> {
-    tun::access()
-        .or_else(|error| if capability::has_net_admin() { Err(error.into()) } else { Err(Error::NoNetAdmin) })?;
-    if capability::has_net_admin() { Ok(()) } else { Err(Error::NoNetAdmin) }
+    if !capability::has_net_admin() {
+        return Err(Error::NoNetAdmin);
+    }
+    Ok(tun::access()?)
+}
+
+/// Whether the limit on open files suffices; a kernel that does not tell is believed to have no limit.
+fn may_open(channels: usize) -> Result<(), Error> {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let needed = DESCRIPTORS_A_CHANNEL * channels + DESCRIPTORS_BESIDE;
+    match open_files_limit(&limits) {
+        Some(limit) if limit < needed => Err(Error::OpenFiles { channels, needed, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// Tun device, UDP socket, the carrier switch's two, and what a data-plane half may need.
+const DESCRIPTORS_A_CHANNEL: usize = 5;
+
+/// Workers, netlink, control socket and its callers, log, lock.
+const DESCRIPTORS_BESIDE: usize = 128;
+
+/// The soft limit of `/proc/self/limits`; none if it is not there or unlimited.
+fn open_files_limit(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The lock that makes this the one daemon of its network namespace.
@@ -302,3 +326,30 @@ const RESTART_HOLD: Duration = Duration::from_secs(2);
 
 /// Callers whose questions may wait for the engine.
 const CALLS_WAITING: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_on_open_files_is_read_from_the_kernels_table() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                     Max processes             63000                63000                processes \n\
+                     Max open files            1024                 524288               files     \n";
+        assert_eq!(open_files_limit(table), Some(1024));
+        assert_eq!(open_files_limit(&table.replace("1024 ", "unlimited ")), None);
+        assert_eq!(open_files_limit(""), None);
+        assert!(
+            open_files_limit(&std::fs::read_to_string("/proc/self/limits").unwrap()).is_some_and(|limit| limit > 0)
+        );
+    }
+
+    #[test]
+    fn there_is_a_worker_for_each_processor_unless_told_otherwise() {
+        let all = available_cpus().len();
+        assert_eq!(choose_workers(None, 64).cpus, available_cpus());
+        assert!(choose_workers(None, 64).pin);
+        let many = choose_workers(Some(all + 1), all);
+        assert_eq!((many.cpus.len(), many.pin, many.apart), (all + 1, false, true));
+    }
+}

@@ -25,7 +25,8 @@ pub(crate) async fn remove(network: &Network, unprotect: bool) -> Result<Vec<Str
     Ok(warnings)
 }
 
-/// [`remove`] where no daemon runs: what one left behind, or a boot-time unit made.
+/// Removes what a daemon left behind, where none runs: devices and routes of ours, and with `unprotect` the
+/// `unreachable` routes. What could not be removed is told in words.
 ///
 /// # Errors
 /// If a daemon runs, the lock cannot be had, or the kernel cannot be asked.

@@ -49,6 +49,19 @@ pub enum Error {
     /// The capability is missing.
     #[error("meshtun needs the capability CAP_NET_ADMIN to make devices and routes: run it as root")]
     NoNetAdmin,
+    /// The limit on open files is too low for the channels.
+    #[error(
+        "{channels} channels need {needed} open files, and the limit is {limit}: raise it with \
+             `ulimit -n {needed}`, or `LimitNOFILE={needed}` in the service's unit"
+    )]
+    OpenFiles {
+        /// Channels of this gateway.
+        channels: usize,
+        /// Descriptors that they need.
+        needed: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// `/dev/net/tun` cannot be used, or a device cannot be attached.
     #[error(transparent)]
     Tun(#[from] AttachError),

@@ -1,9 +1,8 @@
 //! The running gateway: boot order, handshakes, carrier, control socket.
 //!
-//! [`run`] is `meshtun up`. Its control side is one thread: an [engine](engine) that owns each channel's
-//! conversation with its peer and turns what it orders into keys for the data plane, datagrams, carrier and log lines.
-//! [`control`] is how the command line asks it, [`status`] what it answers. [`plan`] and [`remove_remains`] do their work
-//! without a daemon.
+//! [`run`] is `meshtun up`. Its control side is one thread: an engine that owns each channel's conversation with its
+//! peer and turns what it orders into keys for the data plane, datagrams, carrier and log lines. [`control`] is how the
+//! command line asks it, [`status`] what it answers. [`plan()`] and [`remove_remains`] do their work without a daemon.
 #![forbid(unsafe_code)]
 
 mod boot;
