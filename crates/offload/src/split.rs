@@ -105,7 +105,13 @@ impl<'a> Split<'a> {
 }
 
 /// Completes the partial checksum of a packet that is no super-packet, as `skb_checksum_help` does (`net/core/dev.c`).
+///
+/// No checksum lies in the IP header: a header that says so would spoil the packet.
 fn complete(header: VirtioNetHdr, packet: &mut [u8]) -> Result<(), SplitError> {
+    let behind_ip = if packet[0] >> 4 == 4 { 20 } else { 40 };
+    if header.csum_start < behind_ip {
+        return Err(SplitError::Contradiction);
+    }
     let covered = packet.get_mut(usize::from(header.csum_start)..).ok_or(SplitError::Contradiction)?;
     let sum = Sum::of(covered).finish_nonzero();
     let field = covered.get_mut(usize::from(header.csum_offset)..).and_then(<[u8]>::first_chunk_mut);
