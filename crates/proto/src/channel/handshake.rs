@@ -213,7 +213,6 @@ impl Channel {
         let message = self.verify(now, from, message, under_load)?;
         let agreed = self.handshakes.complete(message, from)?;
         let index = agreed.keys.local_index();
-        self.timers.heard();
         self.last_error = None;
         self.install(now, agreed);
         if self.peer == Peer::WireGuard {

@@ -103,7 +103,8 @@ impl Sessions {
         let Some(session) = self.get_mut(index) else { return };
         session.life = life;
         session.generation = session.generation.max(generation);
-        self.highest_generation = self.highest_generation.max(self.get(index).map_or(0, |session| session.generation));
+        let generation = session.generation;
+        self.highest_generation = self.highest_generation.max(generation);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
@@ -212,5 +213,90 @@ impl Sessions {
             preferred_initiator: session.initiated_by_us == self.our_initiations_win,
             since: session.since,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A session that the peer was admitted under, born `age` seconds after the start.
+    fn session(index: u32, start: Instant, age: u64) -> Session {
+        let since = start + Duration::from_secs(age);
+        Session {
+            index,
+            since,
+            begun: since,
+            renew_at: since,
+            initiated_by_us: true,
+            from: "192.0.2.1:1".parse().unwrap(),
+            confirmed: true,
+            admitted: true,
+            acknowledged: true,
+            greeting: None,
+            generation: 1,
+            life: 0,
+        }
+    }
+
+    fn make_room(sessions: &mut Sessions, answered: bool) -> Vec<u32> {
+        std::iter::from_fn(|| {
+            let index = sessions.in_the_way(answered)?;
+            sessions.remove(index);
+            Some(index)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_oldest_of_four_makes_room_but_never_the_one_in_use() {
+        let (start, mut sessions) = (Instant::now(), Sessions::new(true));
+        (1..=4).for_each(|index| sessions.insert(session(index, start, index.into())));
+        assert!(sessions.promote(1));
+        assert_eq!(make_room(&mut sessions, false), [2]);
+        assert_eq!(sessions.used().map(|session| session.index), Some(1));
+    }
+
+    #[test]
+    fn an_unconfirmed_answer_makes_room_for_the_next_while_a_session_is_in_use() {
+        let (start, mut sessions) = (Instant::now(), Sessions::new(true));
+        let unconfirmed = |index| Session { confirmed: false, ..session(index, start, 1) };
+        (1..=3).for_each(|index| sessions.insert(unconfirmed(index)));
+        assert_eq!(make_room(&mut sessions, false), [0; 0]);
+        assert_eq!(make_room(&mut sessions, true), [1], "before there is one, three may wait");
+        sessions.insert(session(9, start, 2));
+        assert!(sessions.promote(9));
+        assert_eq!(make_room(&mut sessions, true), [2, 3]);
+    }
+
+    #[test]
+    fn a_later_life_beats_a_higher_generation_and_that_the_lower_number() {
+        let start = Instant::now();
+        let mut sessions = Sessions::new(true);
+        sessions.insert(Session { initiated_by_us: false, ..session(1, start, 5) });
+        sessions.insert(session(2, start, 1));
+        sessions.insert(Session { initiated_by_us: false, generation: 2, ..session(3, start, 2) });
+        sessions.insert(session(4, start, 8));
+        for (index, incarnation) in [(1, 77), (2, 77), (3, 77), (4, 78)] {
+            sessions.place(index, incarnation, 0);
+            assert!(sessions.promote(index), "each is better than the one before");
+        }
+        for index in [3, 2, 1] {
+            assert!(!sessions.promote(index));
+        }
+        assert_eq!(sessions.next_generation(), 3);
+    }
+
+    #[test]
+    fn a_session_of_an_earlier_life_that_is_placed_late_stays_behind() {
+        let (start, mut sessions) = (Instant::now(), Sessions::new(true));
+        sessions.insert(session(1, start, 1));
+        sessions.insert(session(2, start, 2));
+        sessions.place(2, 78, 1);
+        assert!(sessions.promote(2));
+        sessions.place(1, 77, 50);
+        assert!(!sessions.promote(1));
     }
 }

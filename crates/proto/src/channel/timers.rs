@@ -79,11 +79,6 @@ impl Timers {
         }
     }
 
-    /// The peer proved that it hears us.
-    pub(super) fn heard(&mut self) {
-        self.unanswered_since = None;
-    }
-
     /// A session came into use.
     pub(super) fn used(&mut self) {
         self.unanswered_since = None;
@@ -114,7 +109,7 @@ impl Timers {
 
 impl Channel {
     pub(super) fn schedule_start(&mut self, now: Instant) {
-        self.timers.not_before = now + self.up_to(START_JITTER);
+        self.timers.not_before = self.timers.not_before.max(now + self.up_to(START_JITTER));
     }
 
     pub(super) fn observe(&mut self, now: Instant, traffic: Traffic) {

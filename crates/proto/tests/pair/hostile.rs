@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use meshtun_proto::channel::{Channel, Output, SessionInfo, State, Unmatched};
+use meshtun_proto::LocalIdentity;
+use meshtun_proto::channel::{Channel, HandshakeError, Output, SessionInfo, State, Unmatched};
 use meshtun_proto::control::Frame;
+use meshtun_proto::cookie::CookieJar;
+use meshtun_proto::message::{Handshake, Initiation, Response};
+use meshtun_proto::noise::NoiseError;
 use meshtun_testkit::Datagram;
 use proptest::prelude::*;
 
@@ -47,6 +51,71 @@ fn a_replayed_handshake_changes_nothing() {
             assert_eq!(snapshot(channel), before);
         }
     }
+}
+
+/// A handshake message as an attacker can make it who knows the receiver's public key, and has
+/// seen the true one: with a right MAC1.
+fn forged<M: Handshake>(mut message: M, receiver: &Setup, now: Instant) -> Vec<u8> {
+    let receiver = LocalIdentity::new(receiver.secret).public_key();
+    CookieJar::new(&receiver).add_macs(now, &mut message);
+    message.as_bytes().to_vec()
+}
+
+#[test]
+fn a_forged_response_with_a_right_mac1_does_not_spoil_the_true_one() {
+    let mut world = tapped(1);
+    world.censor = Some(Box::new(|_, datagram| datagram.bytes[0] == 2));
+    world.run_while(SECOND, |world| world.ends[B].sessions() == 0);
+    let original = recorded(&mut world, 2).remove(0);
+    let mut response = Response::view(&original.bytes).unwrap().clone();
+    response.sealed_nothing[0] ^= 1;
+    let now = world.clock.now();
+    let forged = forged(response, &world.ends[A].setup, now);
+    let channel = &mut world.ends[A].channel;
+    let before = snapshot(channel);
+    for _ in 0..3 {
+        let error = channel.handle_handshake(now, attacker(), &forged, false);
+        assert_eq!(error, Err(HandshakeError::Noise(NoiseError::Forged)));
+    }
+    assert_eq!(snapshot(channel), before);
+    assert_eq!(channel.handle_handshake(now, original.from, &original.bytes, false), Ok(()));
+}
+
+#[test]
+fn a_forged_initiation_with_a_right_mac1_changes_nothing() {
+    let mut world = tapped(1);
+    world.run_until(World::both_up);
+    let original = recorded(&mut world, 1).remove(0);
+    let mut initiation = Initiation::view(&original.bytes).unwrap().clone();
+    initiation.sealed_stamp[3] ^= 1;
+    let now = world.clock.now();
+    let forged = forged(initiation, &world.ends[B].setup, now);
+    let channel = &mut world.ends[B].channel;
+    let before = snapshot(channel);
+    let error = channel.handle_handshake(now, attacker(), &forged, false);
+    assert_eq!(error, Err(HandshakeError::Noise(NoiseError::Forged)));
+    assert!(channel.poll_output().is_none());
+    assert_eq!(snapshot(channel), before);
+}
+
+#[test]
+fn a_session_that_matched_does_not_change_its_ends() {
+    let mut world = World::up(1);
+    let channel = &mut world.ends[B].channel;
+    let session = channel.established().unwrap().index;
+    let other = Frame::Hello {
+        version: 1,
+        ack: true,
+        features: 0,
+        link: "east".into(),
+        channel: 0,
+        incarnation: 1,
+        generation: 9,
+    };
+    let before = snapshot(channel);
+    channel.handle_frame(world.clock.now(), session, &other.encode());
+    assert!(channel.poll_output().is_none());
+    assert_eq!(snapshot(channel), before);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use meshtun_proto::Suite;
 use meshtun_proto::channel::{Channel, DownReason, State};
 use meshtun_proto::control::{Frame, Reason};
 use meshtun_testkit::Path;
@@ -119,18 +120,38 @@ fn a_responder_renews_between_165_and_175_s_when_its_initiator_does_not() {
 
 #[test]
 fn a_session_dies_at_180_s() {
-    let mut world = World::up(1);
-    let initiation = world.ends[A].log.initiations[0];
-    world.run(100 * SECOND);
-    world.block_both(true);
-    world.run(200 * SECOND);
-    let expired = |established| [(established + 180 * SECOND, DownReason::Expired)];
-    assert_eq!(world.ends[A].log.downs, expired(initiation + 2 * LATENCY));
-    assert_eq!(world.ends[B].log.downs, expired(initiation + LATENCY));
-    assert_eq!((world.ends[A].sessions(), world.ends[B].sessions()), (0, 0));
-    assert_eq!(world.ends[A].channel.state(), State::Handshaking);
-    world.block_both(false);
-    assert!(world.run_until(World::both_up) < 1300 * MS + 5 * LATENCY);
+    for seed in 0..5 {
+        let mut world = World::up(seed);
+        let initiation = world.ends[A].log.initiations[0];
+        world.run(100 * SECOND);
+        world.block_both(true);
+        world.run(200 * SECOND);
+        for (end, established) in [(A, initiation + 2 * LATENCY), (B, initiation + LATENCY)] {
+            let end = &world.ends[end];
+            let expired = established + 180 * SECOND;
+            assert_eq!(end.log.downs, [(expired, DownReason::Expired)]);
+            let retry = end.log.initiations.iter().find(|at| **at >= expired).unwrap();
+            assert_within(*retry, expired, 1300 * MS);
+            assert_eq!((end.sessions(), end.channel.state()), (0, State::Handshaking));
+        }
+        world.block_both(false);
+        assert!(world.run_until(World::both_up) < 1300 * MS + 5 * LATENCY);
+    }
+}
+
+#[test]
+fn a_session_is_renewed_once_when_it_has_sealed_as_much_as_its_suite_allows() {
+    for (suite, renewals) in [(Suite::Aes256Gcm, 1), (Suite::ChaCha20Poly1305, 0)] {
+        let setups = Setup::pair().map(|setup| Setup { suite, ..setup });
+        let mut world = World::up_over(Path::after(LATENCY), 1, setups);
+        both_send(&mut world, 100 * MS);
+        world.run(10 * SECOND);
+        world.ends[B].traffic.sent_messages += 1 << 28;
+        world.run(60 * SECOND);
+        assert_eq!(world.ends[B].log.initiations.len(), renewals);
+        world.assert_nothing_lost(A, B);
+        world.assert_nothing_lost(B, A);
+    }
 }
 
 #[test]
