@@ -61,7 +61,7 @@ impl Lab {
         Ok(node)
     }
 
-    /// Lays a veth cable between two nodes and sets both ends up.
+    /// Lays a veth cable between two nodes and sets both ends up; it carries when this returns.
     ///
     /// # Errors
     /// [`LabError::Netlink`], if a device of that name exists or the kernel has no veth.

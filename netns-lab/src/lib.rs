@@ -10,6 +10,7 @@
 //! | [`mesh`], [`program`], [`gateway`] | a `mesh.toml` for a topology, the `meshtun` program, running gateways |
 //! | [`load`] | TCP flows with a recognisable payload, UDP trains with sequence numbers |
 //! | [`watch`] | what passes the underlay: clear packets, datagrams that are not the link's |
+//! | [`wireguard`] | plain WireGuard at the other end of a link |
 //! | [`cpu`] | busy seconds of the whole machine |
 //! | [`privilege`], [`signals`], [`trial`] | user namespaces, clean-up on Ctrl-C, tests that never skip in silence |
 //!
@@ -52,6 +53,7 @@ pub mod signals;
 pub mod topology;
 pub mod trial;
 pub mod watch;
+pub mod wireguard;
 
 pub use error::LabError;
 pub use footprint::clean_up;

@@ -1,13 +1,16 @@
 //! Devices, addresses and routes: rtnetlink, one short-lived thread and runtime a request.
 
 use std::{
-    io,
-    net::IpAddr,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, AsRawFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
+use meshtun_sys::device;
 use rtnetlink::{
     Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection,
     packet_route::{
@@ -60,8 +63,22 @@ pub(crate) fn add_veth(one: End<'_>, other: End<'_>, mtu: u32) -> Result<(), Lab
     let what = format!("add the cable {} to {}:{}", one.device, other.node.name(), other.device);
     request(one.node, what, async move |handle| handle.link().add(cable).execute().await)?;
     // Not at once while they are made: the kernel opens no veth that has no peer yet.
-    one.node.set_up(one.device, true)?;
-    other.node.set_up(other.device, true)
+    for end in [one, other] {
+        end.node.set_up(end.device, true)?;
+    }
+    for end in [one, other] {
+        carries(end)?;
+    }
+    Ok(())
+}
+
+/// Waits until the kernel has handled that an end is up: before that it sends nothing there.
+fn carries(end: End<'_>) -> Result<(), LabError> {
+    // Asking makes it do so.
+    let carrier = end.node.run(|| device::carrier(end.device))?;
+    let no_carrier = || io::Error::new(io::ErrorKind::NetworkDown, "it is up and has no carrier");
+    let has_it = carrier.and_then(|carrier| if carrier { Ok(()) } else { Err(no_carrier()) });
+    has_it.map_err(|source| end.node.kernel_says(format!("wait for {}", end.device), source))
 }
 
 pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(), LabError> {
@@ -73,7 +90,30 @@ pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
         request.execute().await
-    })
+    })?;
+    match address.addr() {
+        IpAddr::V4(_) => Ok(()),
+        IpAddr::V6(address) => node.run(|| wait_for_solicitations(device, address)),
+    }
+}
+
+/// Waits until neighbours can ask for a new address: the kernel joins its solicited-node group (RFC 4291, section 2.7.1)
+/// in a work queue, and a question that comes too early is asked again only after a second.
+fn wait_for_solicitations(device: &str, address: Ipv6Addr) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    /// `IFF_LOOPBACK` and `IFF_NOARP`: nobody asks there.
+    const NOT_ASKED: u16 = 0x08 | 0x80;
+    let [.., a, b, c] = address.octets();
+    let group = format!("ff0200000000000000000001ff{a:02x}{b:02x}{c:02x}");
+    let joined = |line: &str| line.split_ascii_whitespace().skip(1).take(2).eq([device, &group]);
+    let start = Instant::now();
+    while device::flags(device).is_ok_and(|flags| flags & NOT_ASKED == 0) && start.elapsed() < PATIENCE {
+        // Where the file cannot be read, the second is all that is lost.
+        if fs::read_to_string("/proc/thread-self/net/igmp6").is_ok_and(|groups| groups.lines().any(joined)) {
+            return;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
 }
 
 pub(crate) fn add_route(node: &Node, prefix: IpNet, via: IpAddr) -> Result<(), LabError> {
@@ -95,11 +135,11 @@ pub(crate) fn links(node: &Node) -> Result<Vec<Link>, LabError> {
 fn route(prefix: IpNet, via: IpAddr) -> Option<RouteMessage> {
     match (prefix.trunc(), via) {
         (IpNet::V4(prefix), IpAddr::V4(via)) => {
-            let route = RouteMessageBuilder::<std::net::Ipv4Addr>::new();
+            let route = RouteMessageBuilder::<Ipv4Addr>::new();
             Some(route.destination_prefix(prefix.addr(), prefix.prefix_len()).gateway(via).build())
         }
         (IpNet::V6(prefix), IpAddr::V6(via)) => {
-            let route = RouteMessageBuilder::<std::net::Ipv6Addr>::new();
+            let route = RouteMessageBuilder::<Ipv6Addr>::new();
             Some(route.destination_prefix(prefix.addr(), prefix.prefix_len()).gateway(via).build())
         }
         _ => None,

@@ -8,7 +8,7 @@ use netns_lab::{
     trial,
 };
 
-use crate::{names_of, own_name, wait_until};
+use crate::{has_ended, names_of, own_name, wait_until};
 
 /// Whether anything that `/proc` shows holds the network namespace: a process, a thread of ours, a descriptor of ours, a
 /// mount.
@@ -105,10 +105,7 @@ fn programs_end_with_their_lab_even_those_in_the_background() {
         let pid: u32 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
         assert!(process::exists(pid) && process::exists(started.id()));
         drop(lab);
-        // The child is ours to wait for; the other one is not, and leaves nothing when it ends.
-        let state = || fs::read_to_string(format!("/proc/{}/stat", started.id())).unwrap_or_default();
-        wait_until("the program has ended", || state().contains(") Z "));
-        wait_until("the program in the background has ended", || !process::exists(pid));
+        wait_until("both have ended", || has_ended(started.id()) && has_ended(pid));
         let error = node.start(Command::new("true")).unwrap_err();
         assert!(matches!(error, LabError::Closed { .. }), "{error}");
     });

@@ -35,12 +35,12 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a connection from one node to an address of another can be made. A refusal by a router is told at once.
-fn reaches(from: &Node, to: &Node, address: impl Into<IpAddr>) -> bool {
-    let address = address.into();
+/// Whether a connection from one node to an address of another can be made within `patience`. A router's refusal is told
+/// at once, unless the kernel has just told another one.
+fn connects(from: &Node, to: &Node, address: IpAddr, patience: Duration) -> bool {
     let listener = to.run(|| TcpListener::bind((address, 0))).unwrap().unwrap();
     let there = listener.local_addr().unwrap();
-    match from.run(|| TcpStream::connect_timeout(&there, Duration::from_secs(2))).unwrap() {
+    match from.run(|| TcpStream::connect_timeout(&there, patience)).unwrap() {
         Ok(_) => true,
         Err(error) => {
             let expected = [ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable, ErrorKind::TimedOut];
@@ -48,6 +48,10 @@ fn reaches(from: &Node, to: &Node, address: impl Into<IpAddr>) -> bool {
             false
         }
     }
+}
+
+fn reaches(from: &Node, to: &Node, address: impl Into<IpAddr>) -> bool {
+    connects(from, to, address.into(), Duration::from_secs(3))
 }
 
 /// Two gateways, their sites routed to each other in clear.
@@ -60,6 +64,11 @@ fn routed() -> Topology {
 /// A lab's name that no other test has.
 fn own_name(test: &str) -> String {
     format!("{test}-{}", std::process::id())
+}
+
+/// Whether a process runs no more; that its parent has not asked for its end yet does not matter.
+fn has_ended(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |state| state.contains(") Z "))
 }
 
 /// The stand-in for meshtun.

@@ -1,11 +1,11 @@
-use std::thread;
+use std::{thread, time::Duration};
 
 use netns_lab::{
     topology::{Family, Options, Shape, Site, Topology, UNDERLAY, WAN},
     trial,
 };
 
-use crate::{reaches, routed};
+use crate::{connects, reaches, routed};
 
 const ALL: [(Shape, Family); 4] = [
     (Shape::TwoGateways, Family::V4),
@@ -39,8 +39,10 @@ fn hosts_reach_their_gateways_and_gateways_each_other_and_hosts_no_other_site() 
                     }
                     for (one, two) in pairs(&topology) {
                         assert!(reaches(&one.gateway, &two.gateway, two.underlay), "{shape:?} {underlay:?}");
-                        assert!(!reaches(&one.host, &two.host, two.host_v4), "{shape:?} {underlay:?}");
-                        assert!(!reaches(&one.host, &two.host, two.host_v6), "{shape:?} {underlay:?}");
+                        for address in [two.host_v4.into(), two.host_v6.into()] {
+                            let there = connects(&one.host, &two.host, address, Duration::from_millis(100));
+                            assert!(!there, "{shape:?} {underlay:?}: {} reaches {address}", one.host.name());
+                        }
                     }
                 });
             }
