@@ -17,6 +17,9 @@ use crate::{
     Sysctl, difference,
 };
 
+/// How often [`Network::converge`] applies what is left to do. Two suffice for all that is known.
+const ROUNDS: usize = 3;
+
 /// A netlink connection in the network namespace of the thread that made it.
 ///
 /// Tun devices and `/proc/sys` go by the *calling* thread's namespace: use it from threads of one namespace only
@@ -96,11 +99,25 @@ impl Network {
         self.record.as_deref().map_or(Ok(Vec::new()), |path| Record::load(path)?.restoration())
     }
 
-    /// Reads, compares, applies and logs; the steps that were made. Idempotent: a second run makes none.
+    /// Reads, compares, applies and logs, until nothing is left to do; the steps that were made. Idempotent: a second run
+    /// makes none.
+    ///
+    /// What the kernel does on its own in answer to a step (an address for a device that gets IPv6 while it has carrier) takes
+    /// another round. What it does not keep is logged after the last one.
     pub async fn converge(&self, desired: &Desired, protection: Protection) -> Result<Vec<Step>, ConvergeError> {
-        let steps = difference(desired, &self.actual(desired).await?, protection)?;
-        self.apply_all(&steps).await?;
-        Ok(steps)
+        let mut made = Vec::new();
+        for _ in 0..ROUNDS {
+            let steps = difference(desired, &self.actual(desired).await?, protection)?;
+            if steps.is_empty() {
+                return Ok(made);
+            }
+            self.apply_all(&steps).await?;
+            made.extend(steps);
+        }
+        for step in difference(desired, &self.actual(desired).await?, protection)? {
+            warn!("the kernel does not keep what `{step}` does");
+        }
+        Ok(made)
     }
 
     /// Makes the steps in order, up to the first that fails.

@@ -1,10 +1,58 @@
 //! What vanished or was changed comes back; devices leave the route before they go.
 
-use meshtun_netlink::{Protection, Step};
+use std::env;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use meshtun_netlink::{Network, Protection, Step};
+use meshtun_sys::process::die_with_parent;
 
 use crate::support::{THERE, carrier, gateway_tests, link, sh};
 
+/// Where the record of sysctls is, for [`victim`].
+const RECORD: &str = "MESHTUN_TEST_RECORD";
+
+/// Brings a link up and takes it down for ever, in the namespace in which it was started.
+#[test]
+#[ignore = "a process for the next test to kill"]
+fn victim() {
+    let Some(record) = env::var_os(RECORD) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let network = Network::new().unwrap().with_record(record);
+        loop {
+            network.converge(&link(2), Protection::Keep).await.unwrap();
+            network.apply_all(&network.teardown(Protection::Lift).await.unwrap()).await.unwrap();
+        }
+    });
+}
+
 gateway_tests! {
+    async fn a_kill_at_any_moment_leaves_nothing_that_the_next_run_does_not_heal(gateway: Gateway) {
+        let desired = link(2);
+        let all = gateway.steps(&desired).await;
+        let mut halfway = 0;
+        for moment in 0..15 {
+            let mut command = Command::new(env::current_exe().unwrap());
+            command.args(["heal::victim", "--exact", "--ignored"]).env(RECORD, gateway.record()).stdout(Stdio::null());
+            die_with_parent(&mut command);
+            let mut victim = command.spawn().unwrap();
+            while gateway.steps(&desired).await == all {
+                assert_eq!(victim.try_wait().unwrap(), None, "the victim died of itself");
+            }
+            tokio::time::sleep(Duration::from_millis(moment)).await;
+            victim.kill().unwrap();
+            victim.wait().unwrap();
+            let left = gateway.steps(&desired).await;
+            halfway += u32::from(!left.is_empty() && left != all);
+            gateway.up(&desired).await;
+            gateway.assert_nothing_left_to_do(&desired).await;
+            gateway.down(Protection::Lift).await;
+            assert_eq!(gateway.steps(&desired).await, all, "down left something");
+        }
+        assert!(halfway > 0, "no kill came half-way");
+    }
+
     async fn the_kernel_drops_a_whole_ipv4_route_with_one_of_its_devices_and_we_heal_it(gateway: Gateway) {
         let desired = link(3);
         gateway.up(&desired).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use meshtun_netlink::{Network, Protection, Reach};
+use meshtun_netlink::{Network, Protection, Reach, RouteKind};
 use meshtun_sys::netns::Namespace;
 
 use crate::support::{THERE, carrier, gateway_tests, link, routes, sh};
@@ -78,17 +78,32 @@ gateway_tests! {
 
     async fn at_no_moment_of_any_change_does_a_packet_leave_by_the_default_route(gateway: Gateway) {
         gateway.up(&link(1)).await;
-        let watchers = THERE.map(Watcher::start);
+        let watchers = THERE.map(|there| Watcher::start(there, |reach| *reach == Reach::Unreachable || is_channel(reach)));
         for channels in [3, 1, 4, 2, 0, 2] {
             gateway.up(&link(channels)).await;
         }
         gateway.down(Protection::Keep).await;
-        for watcher in watchers {
-            let (looks, leaks) = watcher.stop();
-            assert!(looks > 50, "only {looks} looks");
-            assert_eq!(leaks, Vec::<Reach>::new(), "in {looks} looks");
-        }
+        watchers.into_iter().for_each(Watcher::assert_no_surprise);
     }
+
+    async fn while_a_route_is_replaced_the_channels_that_have_carrier_go_on_carrying(gateway: Gateway) {
+        gateway.up(&link(3)).await;
+        let _up = carrier("nq1");
+        let watchers = THERE.map(|there| Watcher::start(there, is_channel));
+        for weight in (1..100).map(|turn| 1 + turn % 2) {
+            let mut desired = link(3);
+            for route in &mut desired.routes {
+                let RouteKind::Multipath { nexthops, .. } = &mut route.kind else { continue };
+                nexthops[0].weight = weight;
+            }
+            gateway.up(&desired).await;
+        }
+        watchers.into_iter().for_each(Watcher::assert_no_surprise);
+    }
+}
+
+fn is_channel(reach: &Reach) -> bool {
+    matches!(reach, Reach::Device { name, .. } if name.starts_with("nq"))
 }
 
 /// A thread that looks a route up until told to stop.
@@ -98,35 +113,38 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start(there: &'static str) -> Watcher {
+    fn start(there: &'static str, expected: fn(&Reach) -> bool) -> Watcher {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let thread = Namespace::current().unwrap().spawn_in("watch", move || watch(there, &told)).unwrap();
+        let work = move || watch(there, expected, &told);
+        let thread = Namespace::current().unwrap().spawn_in("watch", work).unwrap();
         Watcher { stop, thread }
     }
 
-    fn stop(self) -> (usize, Vec<Reach>) {
+    fn assert_no_surprise(self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        let (looks, surprises) = self.thread.join().unwrap();
+        assert!(looks > 50, "only {looks} looks");
+        assert_eq!(surprises, Vec::<Reach>::new(), "in {looks} looks");
     }
 }
 
-/// How often it looked, and the answers that are neither a channel nor `unreachable`.
-fn watch(there: &str, stop: &AtomicBool) -> (usize, Vec<Reach>) {
+/// How often it looked, and the answers that were not expected.
+fn watch(there: &str, expected: fn(&Reach) -> bool, stop: &AtomicBool) -> (usize, Vec<Reach>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let network = Network::new().unwrap();
-        let (mut looks, mut leaks) = (0, Vec::new());
+        let look = async || network.route_to(there.parse().unwrap(), None).await.unwrap();
+        let (mut looks, mut surprises) = (0, Vec::new());
         while !stop.load(Ordering::Relaxed) {
             looks += 1;
-            match network.route_to(there.parse().unwrap(), None).await.unwrap() {
-                Reach::Unreachable => {}
-                Reach::Device { name, .. } if name.starts_with("nq") => {}
+            let mut reach = look().await;
+            if reach == Reach::NoRoute {
                 // A device that was deleted between the answer and the question for its name.
-                Reach::NoRoute if network.route_to(there.parse().unwrap(), None).await.unwrap() != Reach::NoRoute => {}
-                other => leaks.push(other),
+                reach = look().await;
             }
+            surprises.extend((!expected(&reach)).then_some(reach));
         }
-        (looks, leaks)
+        (looks, surprises)
     })
 }

@@ -67,6 +67,13 @@ gateway_tests! {
         assert!(!gateway.record().exists());
     }
 
+    async fn what_cannot_be_recorded_is_not_changed(gateway: Gateway) {
+        let network = Network::new().unwrap().with_record(gateway.record().join("no/such/folder"));
+        let refused = network.converge(&link(1), Protection::Keep).await.unwrap_err().to_string();
+        assert!(refused.contains("no/such/folder"), "{refused}");
+        assert_eq!(policy(), "0");
+    }
+
     async fn without_a_record_a_machine_wide_setting_is_not_touched(_gateway: Gateway) {
         let network = Network::new().unwrap();
         let refused = network.converge(&link(1), Protection::Keep).await.unwrap_err().to_string();
