@@ -1,7 +1,10 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::unix::{
+        fs::PermissionsExt as _,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
 };
@@ -156,20 +159,13 @@ fn this_machine_passes_the_check() {
 
 #[test]
 fn an_ordinary_user_passes_the_check_in_a_user_namespace() {
-    // As an ordinary user the program is where that user built it; `nobody` gets a copy that it may read.
-    if effective_uid() != 0 {
-        return trial::run(|| {});
+    let copy = (effective_uid() == 0).then(Copy::for_nobody);
+    let mut command = Command::new(copy.as_ref().map_or(PROGRAM.into(), Copy::program));
+    command.args(["check", "--seconds", "0.1"]).current_dir("/");
+    if copy.is_some() {
+        command.uid(NOBODY).gid(NOBODY);
     }
-    let folder = std::env::temp_dir().join(own_name("netns-lab-nobody"));
-    fs::create_dir(&folder).unwrap();
-    let copy = folder.join("netns-lab");
-    // Not by this process: a program that is open for writing in a child that another test forks cannot be run.
-    assert!(Command::new("cp").arg(PROGRAM).arg(&copy).status().unwrap().success());
-    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = Command::new(&copy);
-    command.args(["check", "--seconds", "0.1"]).uid(65534).gid(65534).current_dir("/");
     let output = command.output().unwrap();
-    fs::remove_dir_all(&folder).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("lets ordinary users make no user namespaces") {
         return trial::skip(said.trim());
@@ -177,4 +173,30 @@ fn an_ordinary_user_passes_the_check_in_a_user_namespace() {
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("user namespace") && said.contains("nothing is left"), "{said}");
+}
+
+const NOBODY: u32 = 65534;
+
+/// A copy of the program where everybody may read it.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn for_nobody() -> Copy {
+        let copy = Copy(std::env::temp_dir().join(own_name("netns-lab-nobody")));
+        fs::create_dir(&copy.0).unwrap();
+        fs::set_permissions(&copy.0, fs::Permissions::from_mode(0o755)).unwrap();
+        // Not by this process: a file that is open for writing in a child that another test forks cannot be run.
+        assert!(Command::new("cp").arg(PROGRAM).arg(copy.program()).status().unwrap().success());
+        copy
+    }
+
+    fn program(&self) -> PathBuf {
+        self.0.join("netns-lab")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _gone = fs::remove_dir_all(&self.0);
+    }
 }
