@@ -1,6 +1,7 @@
 //! Two ends of a channel in memory, under virtual time.
 //!
-//! - `world`: the ends, their model halves, the underlay; no tests.
+//! - `world`: the ends, the underlay between them, the clock; `end`: one end with its model
+//!   halves. No tests.
 //! - `start`: how a channel comes up, and how it does not.
 //! - `sessions`: renewal, expiry, keepalives, silence, goodbye.
 //! - `crossing`: both ends initiate at once, and any message is lost.
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod pair {
+    mod end;
     pub(crate) mod world;
 
     mod boringtun;
