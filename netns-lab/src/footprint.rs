@@ -10,6 +10,8 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use meshtun_sys::{
@@ -151,18 +153,31 @@ fn sweep(name: &Name) {
     let _gone = fs::remove_file(&name.list);
 }
 
-/// Ends whatever runs in these namespaces: a lab's own programs end with it, but not those that went to the background.
+/// Ends whatever runs in these namespaces, and waits until it has: a lab's own programs end with it, but not those that
+/// went to the background, and all of them may write into its folder to the last.
 fn end_programs(namespaces: &[Namespace]) {
+    const PATIENCE: Duration = Duration::from_secs(2);
     let inodes: Vec<_> = namespaces.iter().filter_map(|namespace| namespace.inode().ok()).collect();
-    let Ok(processes) = fs::read_dir("/proc") else { return };
-    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    for pid in numbers.filter(|pid| *pid != std::process::id()) {
-        let namespace = fs::metadata(format!("/proc/{pid}/ns/net")).map(|namespace| namespace.ino());
-        if namespace.is_ok_and(|inode| inodes.contains(&inode)) {
+    let start = Instant::now();
+    while !inodes.is_empty() && start.elapsed() < PATIENCE {
+        let running = running_in(&inodes);
+        if running.is_empty() {
+            return;
+        }
+        for pid in running {
             // It may have ended meanwhile.
             let _gone = signal(pid, Signal::Kill);
         }
+        thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The other processes in these namespaces. One that has ended is in none, even before its parent asks for it.
+fn running_in(inodes: &[u64]) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_there = |pid: &u32| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|net| inodes.contains(&net.ino()));
+    numbers.filter(|pid| *pid != std::process::id()).filter(is_there).collect()
 }
 
 fn make_folder() -> Result<PathBuf, LabError> {
