@@ -109,9 +109,10 @@ fn wanted_routes(desired: &Desired, actual: &Actual) -> BTreeMap<Key, RouteKind>
 }
 
 struct Difference<'a> {
-    desired: &'a Desired,
     actual: &'a Actual,
     wanted: BTreeMap<Key, RouteKind>,
+    /// The desired sysctls by the device that they belong to; under no name those of the machine.
+    sysctls: BTreeMap<Option<String>, Vec<&'a Sysctl>>,
     /// Devices of ours that exist and will be deleted, for good or to be made anew.
     doomed: BTreeSet<&'a str>,
     /// Our routes as the steps so far leave them.
@@ -126,8 +127,13 @@ impl<'a> Difference<'a> {
         let doomed = actual.own_devices().filter(useless).map(|device| device.name.as_str()).collect();
         let ours = actual.routes.iter().filter(|route| route.is_ours());
         let routes = ours.map(|route| (Key::of(route.prefix, route.metric), route.kind.clone())).collect();
+        let mut sysctls: BTreeMap<Option<String>, Vec<&Sysctl>> = BTreeMap::new();
+        for sysctl in &desired.sysctls {
+            let device = sysctl.device().filter(|name| named.contains(name.as_str()));
+            sysctls.entry(device).or_default().push(sysctl);
+        }
         let wanted = wanted_routes(desired, actual);
-        Difference { desired, actual, wanted, doomed, routes, steps: Vec::new() }
+        Difference { actual, wanted, sysctls, doomed, routes, steps: Vec::new() }
     }
 
     fn protect(&mut self) {
@@ -176,11 +182,8 @@ impl<'a> Difference<'a> {
     }
 
     fn machine_sysctls(&mut self) {
-        let desired = self.desired;
-        let devices: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
-        for sysctl in &desired.sysctls {
-            let of_device = sysctl.device().is_some_and(|name| devices.contains(name.as_str()));
-            if !of_device && !self.lacks_ipv6(sysctl) {
+        for sysctl in self.sysctls.remove(&None).unwrap_or_default() {
+            if self.actual.ipv6 || !sysctl.is_ipv6() {
                 self.set(sysctl, self.actual.sysctls.get(&sysctl.key));
             }
         }
@@ -208,7 +211,7 @@ impl<'a> Difference<'a> {
     }
 
     fn device_sysctls(&mut self, device: &Device, existing: Option<&ActualDevice>, ipv6: bool) {
-        for sysctl in self.desired.sysctls.iter().filter(|sysctl| sysctl.device().as_ref() == Some(&device.name)) {
+        for sysctl in self.sysctls.remove(&Some(device.name.clone())).unwrap_or_default() {
             if ipv6 || !sysctl.is_ipv6() {
                 // A new device has the defaults, whatever its predecessor had.
                 self.set(sysctl, existing.and_then(|_| self.actual.sysctls.get(&sysctl.key)));
@@ -297,10 +300,6 @@ impl<'a> Difference<'a> {
             self.steps.push(Step::SetSysctl(sysctl.clone()));
         }
     }
-
-    fn lacks_ipv6(&self, sysctl: &Sysctl) -> bool {
-        sysctl.is_ipv6() && !self.actual.ipv6
-    }
 }
 
 /// Whether a device of ours can be attached to by a descriptor without `IFF_MULTI_QUEUE`, and stays when that is closed.
@@ -311,10 +310,12 @@ fn is_attachable(device: &ActualDevice) -> bool {
 /// As the kernel gives nexthops back: each once, sorted, without a weight where there is only one.
 fn normal_nexthops(nexthops: &[Nexthop]) -> Vec<Nexthop> {
     let mut normal: Vec<Nexthop> = nexthops.to_vec();
-    let alone = normal.len() == 1;
-    normal.iter_mut().for_each(|nexthop| nexthop.weight = if alone { 1 } else { nexthop.weight.max(1) });
+    normal.iter_mut().for_each(|nexthop| nexthop.weight = nexthop.weight.max(1));
     normal.sort();
     normal.dedup();
+    if let [alone] = normal.as_mut_slice() {
+        alone.weight = 1;
+    }
     normal
 }
 

@@ -105,7 +105,7 @@ impl Network {
         Ok(sysctl::read(key)?.is_some_and(|value| value != "0"))
     }
 
-    /// Routes of others that take packets away from `routed` networks: see [`Actual::foreign_inside`].
+    /// Routes of others that take packets away from `routed` networks: see [`Actual::foreign_inside`](crate::Actual::foreign_inside).
     pub async fn foreign_routes(&self, routed: &[IpNet], metric: u32) -> Result<Vec<ActualRoute>, NetworkError> {
         let routes = routed.iter().map(|prefix| Route::unreachable(*prefix)).collect();
         let actual = self.actual(&Desired { routes, ..Desired::default() }).await?;

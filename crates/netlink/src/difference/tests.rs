@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::{ActualRoute, PROTOCOL, TunFlags, UNREACHABLE_METRIC, device_sysctls, ecmp_sysctls, multipath_metric};
 
@@ -248,10 +246,16 @@ fn a_tolerated_sysctl_is_left_and_a_lacking_qdisc_is_not_asked_for_again() {
 }
 
 #[test]
-fn host_bits_in_a_prefix_and_a_repeated_nexthop_do_not_matter() {
-    let wanted = Desired { routes: vec![multipath("10.202.3.4/16", &["nq1", "nq0", "nq1"])], ..Desired::default() };
-    let actual = Actual { devices: BTreeMap::new(), ..converged(&Desired { devices: Vec::new(), ..wanted.clone() }) };
-    assert_eq!(lines(&wanted, &actual), Vec::<String>::new());
+fn host_bits_in_a_prefix_a_repeated_nexthop_and_the_weight_of_a_single_one_do_not_matter() {
+    let mut alone = multipath("10.203.0.0/16", &["nq0", "nq0"]);
+    let RouteKind::Multipath { nexthops, .. } = &mut alone.kind else { unreachable!() };
+    nexthops.iter_mut().for_each(|nexthop| nexthop.weight = 9);
+    let routes = vec![multipath("10.202.3.4/16", &["nq1", "nq0", "nq1"]), alone];
+    let actual = converged(&Desired {
+        routes: vec![multipath("10.202.0.0/16", &["nq0", "nq1"]), multipath("10.203.0.0/16", &["nq0"])],
+        ..Desired::default()
+    });
+    assert_eq!(lines(&Desired { routes, ..Desired::default() }, &actual), Vec::<String>::new());
 }
 
 #[test]
