@@ -9,7 +9,7 @@ use crate::session::REJECT_AFTER;
 
 /// An initiator that sends renews its session at this age (REKEY_AFTER_TIME).
 pub const REKEY_AFTER: Duration = Duration::from_secs(120);
-/// A renewal is tried again after this, plus [`REKEY_JITTER`] (REKEY_TIMEOUT).
+/// A renewal is tried again after this, plus up to 334 ms (REKEY_TIMEOUT).
 pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What was received is answered after this at the latest (KEEPALIVE_TIMEOUT).
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ pub const DOWN_AFTER: Duration = SUSPECT_AFTER.saturating_add(REKEY_TIMEOUT);
 /// An initiator that does not send renews its session at this age:
 /// the last moment at which two more attempts and a keepalive fit in before it ends.
 pub const REKEY_IDLE_AFTER: Duration = REJECT_AFTER.saturating_sub(SUSPECT_AFTER);
-/// A responder renews a session that its initiator did not at this age, plus up to [`REKEY_TIMEOUT`]: late
+/// A responder renews a session that its initiator did not at this age, plus up to 5 s: late
 /// enough for the initiator's idle renewal, early enough for one repetition.
 pub const REKEY_RESPONDER_AFTER: Duration = Duration::from_secs(168);
 /// Without a session an initiation goes out this often, give or take 30 %.
