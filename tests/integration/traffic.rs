@@ -1,1 +1,8 @@
 //! TCP and UDP through a link, IPv4 and IPv6, order within a flow.
+
+mod counters;
+mod iperf;
+mod mtu;
+mod order;
+mod reach;
+mod tcp;

@@ -1,0 +1,63 @@
+//! Packets that just fit, and those that just do not.
+
+use netns_lab::{
+    Node,
+    topology::{Family, Options, Shape},
+    trial,
+};
+
+use crate::bed::{Bed, attempt, run};
+
+#[test]
+fn a_packet_of_the_mtu_passes_and_one_byte_more_is_told_to_its_sender_over_ipv4() {
+    trial::run_with_tun(|| just_fits(&Bed::two_gateways(2, Family::V4)));
+}
+
+#[test]
+fn a_packet_of_the_mtu_passes_and_one_byte_more_is_told_to_its_sender_over_ipv6() {
+    trial::run_with_tun(|| just_fits(&Bed::two_gateways(2, Family::V6)));
+}
+
+#[test]
+fn a_wider_underlay_makes_a_wider_link() {
+    trial::run_with_tun(|| {
+        let mut bed =
+            Bed::quiet(Shape::TwoGateways, 2, &Options { mtu: 9000, underlay: Family::V6, ..Options::default() });
+        bed.start_all();
+        assert_eq!(bed.status(0)["links"][0]["mtu"], 8920);
+        // The hosts' own cables are narrower, so the gateways speak.
+        at_the_edge(bed.gateway(0), "10.2.0.1", 8920, 28);
+        at_the_edge(bed.gateway(0), "fd00:2::1", 8920, 48);
+    });
+}
+
+#[test]
+fn a_packet_that_may_be_cut_passes_in_pieces() {
+    trial::run_with_tun(|| {
+        let bed = Bed::two_gateways(2, Family::V4);
+        run(bed.host(0), "ping -n -c 1 -W 20 -M dont -s 4000 10.2.0.2");
+        // IPv6 is cut by the sender alone: each end loses a packet and is told the size.
+        run(bed.host(0), "ping -n -c 5 -i 0.2 -W 20 -M dont -s 4000 fd00:2::2");
+    });
+}
+
+fn just_fits(bed: &Bed) {
+    assert_eq!(bed.status(0)["links"][0]["mtu"], 1420);
+    at_the_edge(bed.host(0), "10.2.0.2", 1420, 28);
+    at_the_edge(bed.host(0), "fd00:2::2", 1420, 48);
+    at_the_edge(bed.gateway(1), "10.1.0.2", 1420, 28);
+    at_the_edge(bed.gateway(1), "fd00:1::2", 1420, 48);
+}
+
+/// Sends packets that may not be cut: one of `mtu` bytes, one of a byte more. `headers`: IP's and ICMP's.
+fn at_the_edge(from: &Node, to: &str, mtu: usize, headers: usize) {
+    let send = |size: usize| attempt(from, &format!("ping -n -c 1 -W 20 -M do -s {} {to}", size - headers));
+    let (passed, said) = send(mtu);
+    assert!(passed, "{mtu} bytes to {to}: {said}");
+    let (passed, said) = send(mtu + 1);
+    assert!(!passed, "{} bytes passed to {to}: {said}", mtu + 1);
+    // Of a router: "Frag needed and DF set (mtu = 1420)", "Packet too big: mtu=1420"; of the own kernel: "message too
+    // long, mtu=1420" or "mtu: 1420".
+    let said = said.replace([' ', ':'], "");
+    assert!(said.contains(&format!("mtu={mtu}")) || said.contains(&format!("mtu{mtu}")), "{to}: {said}");
+}
