@@ -43,8 +43,8 @@ pub(crate) enum Failure {
 
 /// Makes a persistent tun device that carries our alias.
 ///
-/// It becomes persistent last: if we are killed before, it vanishes with our descriptor, and never is there a persistent
-/// device without our mark, which the next run would take for somebody else's.
+/// It becomes persistent last: if we are killed before, it vanishes with our descriptor, and never is there a
+/// persistent device without our mark, which the next run would take for somebody else's.
 pub(crate) async fn create_device(connection: &Connection, name: &str, alias: &str) -> Result<(), Failure> {
     if read::device(connection, Which::Name(name)).await?.is_some() {
         // To open a tun device that exists is to attach to it.

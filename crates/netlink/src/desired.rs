@@ -25,7 +25,8 @@ pub struct Device {
     pub name: String,
     /// Starts with [`ALIAS_PREFIX`], which marks the device as ours; see [`Device::alias_of`].
     pub alias: String,
-    /// Largest inner packet, bytes. Below 1280 the kernel has no IPv6 on the device: then it gets no link-local address.
+    /// Largest inner packet, bytes. Below 1280 the kernel has no IPv6 on the device: then it gets no link-local
+    /// address.
     pub mtu: u32,
     /// Length of the transmit queue, packets.
     pub txqueuelen: u32,
@@ -139,7 +140,8 @@ pub fn device_sysctls(device: &str) -> Vec<Sysctl> {
     ]
 }
 
-/// The machine-wide settings that spread flows by their ports: without them all flows between two hosts share a channel.
+/// The machine-wide settings that spread flows by their ports: without them all flows between two hosts share a
+/// channel.
 pub fn ecmp_sysctls() -> Vec<Sysctl> {
     ["ipv4", "ipv6"]
         .map(|family| Sysctl {

@@ -2,8 +2,8 @@
 //!
 //! The order, and why:
 //! 1. `unreachable` routes that are missing: whatever happens later, nothing leaks.
-//! 2. Routes that must go, and nexthops over devices that must go: the kernel drops a whole IPv4 multipath route when one
-//!    of its devices is deleted.
+//! 2. Routes that must go, and nexthops over devices that must go: the kernel drops a whole IPv4 multipath route when
+//!    one of its devices is deleted.
 //! 3. Devices that must go or that nobody could attach to.
 //! 4. Machine-wide sysctls: a route that comes before them would spread flows badly.
 //! 5. Devices: made, their sysctls (before they go up, or the kernel gives them addresses), settings, address, queue.
@@ -279,8 +279,8 @@ impl<'a> Difference<'a> {
         self.routes.insert(key, kind);
     }
 
-    /// The nexthops that have carrier first: IPv6 replaces a route by the first nexthop and then adds the others one by one
-    /// (`ip6_route_multipath_add`), so the first must be able to carry everything for that moment.
+    /// The nexthops that have carrier first: IPv6 replaces a route by the first nexthop and then adds the others one
+    /// by one (`ip6_route_multipath_add`), so the first must be able to carry everything for that moment.
     fn normal(&self, kind: &RouteKind) -> RouteKind {
         let RouteKind::Multipath { nexthops, src } = kind else { return RouteKind::Unreachable };
         let carrier = |nexthop: &Nexthop| self.actual.devices.get(&nexthop.device).is_some_and(|device| device.carrier);
@@ -302,7 +302,8 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// Whether a device of ours can be attached to by a descriptor without `IFF_MULTI_QUEUE`, and stays when that is closed.
+/// Whether a device of ours can be attached to by a descriptor without `IFF_MULTI_QUEUE`, and stays when that is
+/// closed.
 fn is_attachable(device: &ActualDevice) -> bool {
     device.tun.is_some_and(|tun| tun.persistent && !tun.multi_queue)
 }

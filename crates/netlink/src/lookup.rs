@@ -105,7 +105,8 @@ impl Network {
         Ok(sysctl::read(key)?.is_some_and(|value| value != "0"))
     }
 
-    /// Routes of others that take packets away from `routed` networks: see [`Actual::foreign_inside`](crate::Actual::foreign_inside).
+    /// Routes of others that take packets away from `routed` networks: see
+    /// [`Actual::foreign_inside`](crate::Actual::foreign_inside).
     pub async fn foreign_routes(&self, routed: &[IpNet], metric: u32) -> Result<Vec<ActualRoute>, NetworkError> {
         let routes = routed.iter().map(|prefix| Route::unreachable(*prefix)).collect();
         let actual = self.actual(&Desired { routes, ..Desired::default() }).await?;
@@ -134,8 +135,8 @@ fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// What an error says about the way (net/ipv4/fib_semantics.c, `fib_props`). "Invalid" is a blackhole, unless a source was
-/// given: older kernels say so of a source that the machine does not have.
+/// What an error says about the way (net/ipv4/fib_semantics.c, `fib_props`). "Invalid" is a blackhole, unless a source
+/// was given: older kernels say so of a source that the machine does not have.
 fn refusal(error: &KernelError, from: Option<IpAddr>) -> Option<Reach> {
     const EACCES: i32 = 13;
     const EINVAL: i32 = 22;

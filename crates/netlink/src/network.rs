@@ -99,11 +99,11 @@ impl Network {
         self.record.as_deref().map_or(Ok(Vec::new()), |path| Record::load(path)?.restoration())
     }
 
-    /// Reads, compares, applies and logs, until nothing is left to do; the steps that were made. Idempotent: a second run
-    /// makes none.
+    /// Reads, compares, applies and logs, until nothing is left to do; the steps that were made. Idempotent: a second
+    /// run makes none.
     ///
-    /// What the kernel does on its own in answer to a step (an address for a device that gets IPv6 while it has carrier) takes
-    /// another round. What it does not keep is logged after the last one.
+    /// What the kernel does on its own in answer to a step (an address for a device that gets IPv6 while it has
+    /// carrier) takes another round. What it does not keep is logged after the last one.
     pub async fn converge(&self, desired: &Desired, protection: Protection) -> Result<Vec<Step>, ConvergeError> {
         let mut made = Vec::new();
         for _ in 0..ROUNDS {
@@ -189,8 +189,8 @@ impl Network {
         self.record.as_deref().ok_or(Failure::NoRecord)
     }
 
-    /// A device as the kernel has it, without its addresses; none if there is no such device. As a side effect the kernel acts at
-    /// once on the device's pending change of carrier (net/core/link_watch.c).
+    /// A device as the kernel has it, without its addresses; none if there is no such device. As a side effect the
+    /// kernel acts at once on the device's pending change of carrier (net/core/link_watch.c).
     pub async fn device(&self, name: &str) -> Result<Option<ActualDevice>, NetworkError> {
         read::device(&self.connection, Which::Name(name)).await.map_err(reading("a device"))
     }

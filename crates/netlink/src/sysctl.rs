@@ -76,7 +76,8 @@ impl Record {
         replace().map_err(|source| record_error(path, source))
     }
 
-    /// Notes that `key`, at present `current`, will be `ours`. What somebody else wrote over ours is the value to restore.
+    /// Notes that `key`, at present `current`, will be `ours`. What somebody else wrote over ours is the value to
+    /// restore.
     pub(crate) fn note(path: &Path, key: &str, current: &str, ours: &str) -> Result<(), NetworkError> {
         let mut record = Record::load(path)?;
         let before = match record.0.get(key) {
