@@ -5,26 +5,19 @@
 //! while the rest is made.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use meshtun_config::{ChannelView, Cipher, Host, LinkView, RemoteEndpoint, View};
-use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Events, Filter, PlaneConfig};
+use meshtun_config::View;
+use meshtun_dataplane::{DataPlane, Events, PlaneConfig};
 use meshtun_netlink::{Network, Protection};
-use meshtun_proto::{
-    Suite,
-    channel::{Channel as Conversation, ChannelConfig, Peer},
-    control::Reason,
-};
+use meshtun_proto::control::Reason;
 use meshtun_sys::{
     capability,
     lock::{Lock, LockError},
     thread::available_cpus,
-    tun::{self, Tun, TunOffloads},
-    udp::{Udp, UdpOptions},
+    tun,
 };
 use serde_json::json;
 use tokio::{
@@ -32,17 +25,14 @@ use tokio::{
     sync::mpsc,
     task::JoinHandle,
 };
-use zeroize::Zeroizing;
 
 use crate::{
-    Directories, Error, Gateway,
-    carrier::Carrier,
+    Directories, Error, Gateway, channels,
     control::{Refusal, Server},
-    desired::{Surroundings, desired, local_prefixes, prefixes},
+    desired::{Surroundings, desired},
     down,
-    engine::{ChannelParts, Ending, Engine, EngineParts, Inputs},
+    engine::{Ending, Engine, EngineParts, Inputs},
     gateway::read_mesh,
-    keys::random_bytes,
     notify::Notifier,
     resolve::Resolver,
     stamps::StampStore,
@@ -70,7 +60,7 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<(), Error> {
     let gateway = load(&options)?;
     may_run()?;
-    may_open(each_channel(&gateway.view).count())?;
+    may_open(channels::each(&gateway.view).count())?;
     let directories = &options.directories;
     directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
     let _lock = take_lock(directories)?;
@@ -102,12 +92,12 @@ struct Running {
 async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, network: Network) -> Result<Running, Error> {
     let (surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let sockets = bind_sockets(&gateway.view)?;
+    let sockets = channels::bind(&gateway.view)?;
     make_network(&network, &gateway.view, &surroundings).await?;
 
     let workers = choose_workers(options.workers, sockets.len());
     let (mut plane, events) = DataPlane::start(&workers)?;
-    let channels = make_channels(&gateway, &surroundings, sockets, &mut plane)?;
+    let channels = channels::make(&gateway, &surroundings, sockets, &mut plane)?;
     let (resolver, resolved) = Resolver::new();
     let (to_engine, asked) = mpsc::channel(CALLS_WAITING);
     let inputs = Inputs::new(&events, asked, resolved).map_err(Error::system("listen for signals"))?;
@@ -115,9 +105,8 @@ async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, networ
     let server = tokio::spawn(server.serve(to_engine));
 
     let Gateway { view, .. } = gateway;
-    let mtus = view.links.iter().map(|link| surroundings.mtus[&link.name]).collect();
     let workers = workers.cpus.len();
-    let parts = EngineParts { view, mtus, channels, plane, stamps, resolver, network, workers };
+    let parts = EngineParts { view, surroundings, channels, plane, stamps, resolver, network, workers };
     Ok(Running { engine: Engine::new(parts, Instant::now()), events, inputs, server })
 }
 
@@ -178,19 +167,6 @@ fn open_control_socket(directories: &Directories) -> Result<Server, Error> {
     Server::bind(&path).map_err(|error| Error::Directory { path, error })
 }
 
-/// All channels, in the order of their ids.
-fn each_channel(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView)> {
-    view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
-}
-
-fn bind_sockets(view: &View) -> Result<Vec<Udp>, Error> {
-    let bind = |(link, channel): (&LinkView, &ChannelView)| {
-        let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
-        Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
-    };
-    each_channel(view).map(bind).collect()
-}
-
 async fn make_network(network: &Network, view: &View, surroundings: &Surroundings) -> Result<(), Error> {
     let steps = network.converge(&desired(view, surroundings), Protection::Keep).await?;
     tracing::info!("{} changes to devices, routes and settings", steps.len());
@@ -207,93 +183,6 @@ fn choose_workers(asked: Option<usize>, channels: usize) -> PlaneConfig {
         apart: channels < workers,
         cpus: cpus.into_iter().cycle().take(workers).collect(),
     }
-}
-
-fn make_channels(
-    gateway: &Gateway,
-    surroundings: &Surroundings,
-    sockets: Vec<Udp>,
-    plane: &mut DataPlane,
-) -> Result<Vec<ChannelParts>, Error> {
-    let numbered = (0..).map(ChannelId).zip(each_channel(&gateway.view).zip(sockets));
-    let channels = numbered.map(|(id, ((link, channel), udp))| {
-        let mtu = surroundings.mtus[&link.name];
-        make_channel(gateway, id, link, channel, mtu, Arc::new(udp), plane)
-    });
-    channels.collect()
-}
-
-fn make_channel(
-    gateway: &Gateway,
-    id: ChannelId,
-    link: &LinkView,
-    channel: &ChannelView,
-    mtu: u16,
-    udp: Arc<Udp>,
-    plane: &mut DataPlane,
-) -> Result<ChannelParts, Error> {
-    let tun = Tun::attach(&channel.device)?;
-    offer_offloads(&tun)?;
-    let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
-    let halves = Halves {
-        tun: Arc::new(tun),
-        udp: Arc::clone(&udp),
-        mtu,
-        endpoint: fixed_endpoint(channel),
-        filter: Arc::new(filter(&gateway.view, link, channel)),
-    };
-    let counters = plane.add_channel(id, halves)?;
-    let conversation = conversation(gateway, link, channel)?;
-    let (link, peer) = (link.name.clone(), link.peer.name.clone());
-    Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
-}
-
-/// Asks for super-packets in both directions; what the kernel does not have only makes the channel slower.
-fn offer_offloads(tun: &Tun) -> Result<(), Error> {
-    let wanted = TunOffloads { tso: true, uso: true };
-    let given = tun.set_offloads(wanted).map_err(Error::system("set a device's offloads"))?;
-    if given != wanted {
-        tracing::info!("{}: the kernel segments for us only in part: {given:?}", tun.name());
-    }
-    Ok(())
-}
-
-/// The peer's endpoint, if the file gives it as an address.
-fn fixed_endpoint(channel: &ChannelView) -> Option<SocketAddr> {
-    match channel.remote.as_ref()? {
-        RemoteEndpoint { host: Host::Address(address), port } => Some(SocketAddr::new(*address, *port)),
-        RemoteEndpoint { host: Host::Name(_), .. } => None,
-    }
-}
-
-fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
-    let link_locals = (channel.peer_link_local, channel.link_local);
-    Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
-}
-
-fn conversation(gateway: &Gateway, link: &LinkView, channel: &ChannelView) -> Result<Conversation, Error> {
-    let preshared_key = gateway.preshared_keys.get(&link.name).map_or([0; 32], |key| *key.as_bytes());
-    let config = ChannelConfig {
-        suite: match link.cipher {
-            Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
-            Cipher::Aes256Gcm => Suite::Aes256Gcm,
-        },
-        identity: Arc::clone(&gateway.identity),
-        peer_key: link.peer.public_key.0,
-        preshared_key: Zeroizing::new(preshared_key),
-        peer: match link.peer.is_wireguard {
-            true => Peer::WireGuard,
-            false => Peer::Meshtun {
-                link: link.name.clone(),
-                channel: channel.number,
-                local_number: gateway.view.number,
-                peer_number: link.peer.number,
-            },
-        },
-        initiates: fixed_endpoint(channel).is_some(),
-    };
-    let seed = random_bytes().map_err(Error::system("get random bytes"))?;
-    Ok(Conversation::new(config, Instant::now(), seed))
 }
 
 async fn end(engine: Engine, ending: Ending, network: &Network) {

@@ -9,6 +9,8 @@ use ipnet::IpNet;
 use meshtun_config::{ChannelView, LinkView, PeerView, View};
 use meshtun_netlink::{Desired, Device, Nexthop, Route, RouteKind, device_sysctls, ecmp_sysctls, multipath_metric};
 
+use crate::surroundings::USUAL_MTU;
+
 /// What the plan depends on and the mesh file does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
@@ -23,7 +25,7 @@ pub(crate) struct Surroundings {
 /// The devices, routes and settings of a gateway.
 ///
 /// Each network of a peer gets a multipath route over all channels of all links to it, with the metric of the peer's
-/// priority, and an `unreachable` route beneath.
+/// priority, and an `unreachable` route beneath; without channels, only the latter.
 pub(crate) fn desired(view: &View, surroundings: &Surroundings) -> Desired {
     let devices: Vec<Device> = view.links.iter().flat_map(|link| devices(link, surroundings)).collect();
     let mut sysctls: Vec<_> = devices.iter().flat_map(|device| device_sysctls(&device.name)).collect();
@@ -49,7 +51,7 @@ fn with_addresses(networks: &[IpNet], address: Option<Ipv4Addr>, address6: Optio
 }
 
 fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator<Item = Device> + 'v {
-    let mtu = surroundings.mtus.get(&link.name).copied().unwrap_or(super::surroundings::USUAL_MTU);
+    let mtu = surroundings.mtus.get(&link.name).copied().unwrap_or(USUAL_MTU);
     link.channels.iter().map(move |channel| Device {
         name: channel.device.clone(),
         alias: Device::alias_of(&link.name, channel.number),
@@ -71,7 +73,8 @@ fn routes(view: &View, surroundings: &Surroundings) -> Vec<Route> {
     }
     let mut unreachable: Vec<Route> = nexthops.keys().map(|(prefix, _)| Route::unreachable(*prefix)).collect();
     unreachable.dedup();
-    let multipath = nexthops.into_iter().map(|((prefix, metric), nexthops)| {
+    let usable = nexthops.into_iter().filter(|(_, nexthops)| !nexthops.is_empty());
+    let multipath = usable.map(|((prefix, metric), nexthops)| {
         let src = match prefix {
             IpNet::V4(_) => surroundings.source.map(IpAddr::V4),
             IpNet::V6(_) => surroundings.source6.map(IpAddr::V6),

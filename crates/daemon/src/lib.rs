@@ -7,6 +7,7 @@
 
 mod boot;
 mod carrier;
+mod channels;
 pub mod control;
 mod desired;
 mod directories;

@@ -80,6 +80,16 @@ fn every_routed_network_has_one_unreachable_route_beneath_and_these_come_first()
 }
 
 #[test]
+fn a_link_that_has_lost_all_its_channels_leaves_the_unreachable_route() {
+    let mut view = fixtures::view(&mesh());
+    view.links.iter_mut().for_each(|link| link.channels.clear());
+    let desired = desired(&view, &surroundings());
+    assert!(desired.devices.is_empty());
+    assert_eq!(desired.routes.len(), 2);
+    assert!(desired.routes.iter().all(|route| route.kind == RouteKind::Unreachable));
+}
+
+#[test]
 fn a_peers_address_outside_its_networks_is_routed_too() {
     let text = fixtures::mesh("").replace("address = \"10.202.0.1\"", "address = \"192.0.2.77\"");
     let view = fixtures::view(&Mesh::parse("mesh.toml", &text).unwrap());

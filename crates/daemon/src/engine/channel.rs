@@ -13,7 +13,7 @@ use meshtun_proto::{
     control::Reason,
     tai64n::Tai64n,
 };
-use meshtun_sys::udp::Udp;
+use meshtun_sys::{tun, udp::Udp};
 
 use super::{
     endpoint::{Endpoint, Move},
@@ -179,10 +179,18 @@ impl Channel {
             Half::Sending => "sending",
             Half::Receiving => "receiving",
         };
-        let failure = format!("{part} on {device} has stopped: {error}; restart meshtun to make the channel anew");
-        self.journal.failed(&failure);
+        let cause = if tun::is_gone(error) { format!("{device} was deleted") } else { error.to_string() };
+        let failure = format!("{part} has stopped: {cause}; restart meshtun to make the channel anew");
+        if self.failure.is_none() {
+            self.journal.failed(&failure);
+        }
         self.failure = Some(failure);
         self.conversation.close(now, Reason::Down, Duration::ZERO);
+    }
+
+    /// Whether the channel's device or socket is gone.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Says goodbye to the peer and forgets all sessions.
@@ -282,7 +290,7 @@ impl Channel {
             }
             Ok(false) => {}
             // The device is gone, and its carrier with it.
-            Err(error) => self.journal.down(&format_args!("{reason} ({error})"), now - self.history.carrier_changed),
+            Err(_) => self.journal.down(&reason, now - self.history.carrier_changed),
         }
         if self.carrier.is_slow() {
             self.journal.slow_loss(now);

@@ -13,6 +13,7 @@
 mod channel;
 mod deadlines;
 mod endpoint;
+mod heal;
 mod inputs;
 mod journal;
 mod mtu;
@@ -33,6 +34,7 @@ use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     control::{Asked, Caller, Request},
+    desired::Surroundings,
     limiter::Limiter,
     resolve::{Resolved, Resolver},
     stamps::StampStore,
@@ -50,6 +52,7 @@ pub(crate) struct Engine {
     load: HandshakeLoad,
     resolver: Resolver,
     network: Network,
+    surroundings: Surroundings,
     workers: usize,
     started: SystemTime,
 }
@@ -58,7 +61,6 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct LinkState {
     view: LinkView,
-    mtu: u16,
     channels: Range<usize>,
     silence: Limiter,
 }
@@ -66,8 +68,7 @@ struct LinkState {
 /// What an engine is made of.
 pub(crate) struct EngineParts {
     pub(crate) view: View,
-    /// Each link's MTU, in the order of the view's links.
-    pub(crate) mtus: Vec<u16>,
+    pub(crate) surroundings: Surroundings,
     /// In the order of the view: a channel's id is its place.
     pub(crate) channels: Vec<ChannelParts>,
     pub(crate) plane: DataPlane,
@@ -93,13 +94,13 @@ pub(crate) enum Ending {
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
-        let EngineParts { view, mtus, channels, plane, stamps, resolver, network, workers } = parts;
+        let EngineParts { view, surroundings, channels, plane, stamps, resolver, network, workers } = parts;
         let mut first = 0;
         let mut links = Vec::new();
-        for (link, mtu) in view.links.iter().zip(mtus) {
+        for link in &view.links {
             let channels = first..first + link.channels.len();
             first = channels.end;
-            links.push(LinkState { view: link.clone(), mtu, channels, silence: Limiter::new(SILENCE_PERIOD) });
+            links.push(LinkState { view: link.clone(), channels, silence: Limiter::new(SILENCE_PERIOD) });
         }
         Engine {
             deadlines: Deadlines::new(channels.len()),
@@ -111,6 +112,7 @@ impl Engine {
             stamps,
             resolver,
             network,
+            surroundings,
             workers,
             started: SystemTime::now(),
         }
@@ -164,7 +166,7 @@ impl Engine {
     /// The gateway in one line.
     pub(crate) fn summary(&self) -> String {
         let (gateway, links, channels) = (&self.view.gateway, self.links.len(), self.channels.len());
-        format!("gateway {gateway}: {links} links, {channels} channels, {} workers", self.workers)
+        format!("gateway {gateway}: links {links}, channels {channels}, workers {}", self.workers)
     }
 
     fn channels_of(&self, link: &LinkState) -> &[Channel] {
@@ -241,6 +243,7 @@ impl Engine {
             }
             Event::Failed { channel, half, error } => {
                 self.with_channel(channel.0 as usize, now, |c, _| c.handle_failed(now, half, &error));
+                self.heal_routes().await;
             }
         }
     }

@@ -12,7 +12,7 @@ impl Engine {
     /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
     pub(super) async fn lower_mtu(&mut self, channel: usize, datagram: usize) {
         let Some(link) = self.links.iter().position(|link| link.channels.contains(&channel)) else { return };
-        let mtu = self.links[link].mtu;
+        let mtu = self.mtu(&self.links[link].view.name);
         if datagram > usize::from(mtu) + TRANSPORT_OVERHEAD {
             // It was in the device's queue before the MTU was lowered.
             return;
@@ -27,10 +27,15 @@ impl Engine {
         }
     }
 
+    /// The MTU of a link's devices.
+    pub(super) fn mtu(&self, link: &str) -> u16 {
+        self.surroundings.mtus.get(link).copied().unwrap_or(surroundings::USUAL_MTU)
+    }
+
     async fn set_mtu(&mut self, link: usize, mtu: u16) {
         let name = &self.links[link].view.name;
-        tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.links[link].mtu);
-        self.links[link].mtu = mtu;
+        tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.mtu(name));
+        self.surroundings.mtus.insert(name.clone(), mtu);
         for channel in &self.channels[self.links[link].channels.clone()] {
             let step = Step::ConfigureDevice {
                 name: channel.view.device.clone(),

@@ -50,7 +50,7 @@ fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link
         cipher: cipher.to_string(),
         preshared_key: preshared_key_file.is_some(),
         networks: peer.networks.clone(),
-        mtu: state.mtu,
+        mtu: engine.mtu(name),
         channels_up: channels.iter().filter(|channel| channel.carrier).count(),
         channels,
     }

@@ -1,0 +1,131 @@
+//! Channels made from the view: sockets, devices, halves, conversations.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use meshtun_config::{ChannelView, Cipher, Host, LinkView, RemoteEndpoint, View};
+use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Filter};
+use meshtun_proto::{
+    Suite,
+    channel::{Channel as Conversation, ChannelConfig, Peer},
+};
+use meshtun_sys::{
+    tun::{Tun, TunOffloads},
+    udp::{Udp, UdpOptions},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    Error, Gateway,
+    carrier::Carrier,
+    desired::{Surroundings, local_prefixes, prefixes},
+    engine::ChannelParts,
+    keys::random_bytes,
+};
+
+/// All channels, in the order of their ids.
+pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView)> {
+    view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
+}
+
+/// Binds every channel's socket.
+///
+/// # Errors
+/// The first that cannot be bound.
+pub(crate) fn bind(view: &View) -> Result<Vec<Udp>, Error> {
+    let bind_one = |(link, channel): (&LinkView, &ChannelView)| {
+        let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
+        Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
+    };
+    each(view).map(bind_one).collect()
+}
+
+/// Attaches every channel's device and gives its halves to the data plane; `sockets` as [`bind`] made them.
+///
+/// # Errors
+/// The first channel that cannot be made, and why.
+pub(crate) fn make(
+    gateway: &Gateway,
+    surroundings: &Surroundings,
+    sockets: Vec<Udp>,
+    plane: &mut DataPlane,
+) -> Result<Vec<ChannelParts>, Error> {
+    let numbered = (0..).map(ChannelId).zip(each(&gateway.view).zip(sockets));
+    let channels = numbered.map(|(id, ((link, channel), udp))| {
+        let mtu = surroundings.mtus[&link.name];
+        make_one(gateway, id, link, channel, mtu, Arc::new(udp), plane)
+    });
+    channels.collect()
+}
+
+fn make_one(
+    gateway: &Gateway,
+    id: ChannelId,
+    link: &LinkView,
+    channel: &ChannelView,
+    mtu: u16,
+    udp: Arc<Udp>,
+    plane: &mut DataPlane,
+) -> Result<ChannelParts, Error> {
+    let tun = Tun::attach(&channel.device)?;
+    offer_offloads(&tun)?;
+    let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
+    let halves = Halves {
+        tun: Arc::new(tun),
+        udp: Arc::clone(&udp),
+        mtu,
+        endpoint: fixed_endpoint(channel),
+        filter: Arc::new(filter(&gateway.view, link, channel)),
+    };
+    let counters = plane.add_channel(id, halves)?;
+    let conversation = conversation(gateway, link, channel)?;
+    let (link, peer) = (link.name.clone(), link.peer.name.clone());
+    Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
+}
+
+/// Asks for super-packets in both directions; what the kernel does not have only makes the channel slower.
+fn offer_offloads(tun: &Tun) -> Result<(), Error> {
+    let wanted = TunOffloads { tso: true, uso: true };
+    let given = tun.set_offloads(wanted).map_err(Error::system("set a device's offloads"))?;
+    if given != wanted {
+        tracing::info!("{}: the kernel segments for us only in part: {given:?}", tun.name());
+    }
+    Ok(())
+}
+
+/// The peer's endpoint, if the file gives it as an address.
+fn fixed_endpoint(channel: &ChannelView) -> Option<SocketAddr> {
+    match channel.remote.as_ref()? {
+        RemoteEndpoint { host: Host::Address(address), port } => Some(SocketAddr::new(*address, *port)),
+        RemoteEndpoint { host: Host::Name(_), .. } => None,
+    }
+}
+
+fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
+    let link_locals = (channel.peer_link_local, channel.link_local);
+    Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
+}
+
+fn conversation(gateway: &Gateway, link: &LinkView, channel: &ChannelView) -> Result<Conversation, Error> {
+    let preshared_key = gateway.preshared_keys.get(&link.name).map_or([0; 32], |key| *key.as_bytes());
+    let config = ChannelConfig {
+        suite: match link.cipher {
+            Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
+            Cipher::Aes256Gcm => Suite::Aes256Gcm,
+        },
+        identity: Arc::clone(&gateway.identity),
+        peer_key: link.peer.public_key.0,
+        preshared_key: Zeroizing::new(preshared_key),
+        peer: match link.peer.is_wireguard {
+            true => Peer::WireGuard,
+            false => Peer::Meshtun {
+                link: link.name.clone(),
+                channel: channel.number,
+                local_number: gateway.view.number,
+                peer_number: link.peer.number,
+            },
+        },
+        initiates: fixed_endpoint(channel).is_some(),
+    };
+    let seed = random_bytes().map_err(Error::system("get random bytes"))?;
+    Ok(Conversation::new(config, Instant::now(), seed))
+}
