@@ -12,8 +12,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -102,9 +103,9 @@ impl Drop for Server {
 
 async fn attend(stream: UnixStream, engine: mpsc::Sender<Asked>) -> io::Result<()> {
     let allowed = may_ask(stream.peer_cred()?.uid())?;
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    while let Some(message) = read_message(&mut reader).await? {
+    let (mut reader, mut writer) = stream.into_split();
+    let mut pending = BytesMut::new();
+    while let Some(message) = read_message(&mut reader, &mut pending).await? {
         let (_tells_when_dropped, written) = oneshot::channel();
         let (answer, go_on) = match message {
             Message::Call(_) if !allowed => (Err(Refusal::PermissionDenied), false),
@@ -133,20 +134,25 @@ async fn serve_call(call: &[u8], engine: &mpsc::Sender<Asked>, written: oneshot:
 }
 
 enum Message {
-    Call(Vec<u8>),
+    Call(Bytes),
     TooLong,
 }
 
-/// The next NUL-terminated message; none at the end of the stream. What is left without a NUL is no message.
-async fn read_message(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Message>> {
-    let mut message = Vec::new();
-    let bounded = &mut reader.take(LONGEST_CALL as u64 + 1);
-    timeout(PATIENCE, bounded.read_until(0, &mut message)).await??;
-    Ok(match message.pop() {
-        Some(0) => Some(Message::Call(message)),
-        Some(_) if message.len() >= LONGEST_CALL => Some(Message::TooLong),
-        _ => None,
-    })
+/// The next NUL-terminated message; none at the end of the stream. What is left without a NUL is no message. `pending` is
+/// what has come and was not asked for yet.
+async fn read_message(reader: &mut OwnedReadHalf, pending: &mut BytesMut) -> io::Result<Option<Message>> {
+    loop {
+        if let Some(end) = pending.iter().position(|byte| *byte == 0) {
+            let message = pending.split_to(end + 1).freeze();
+            return Ok(Some(if end > LONGEST_CALL { Message::TooLong } else { Message::Call(message.slice(..end)) }));
+        }
+        if pending.len() > LONGEST_CALL {
+            return Ok(Some(Message::TooLong));
+        }
+        if timeout(PATIENCE, reader.read_buf(pending)).await?? == 0 {
+            return Ok(None);
+        }
+    }
 }
 
 async fn write_message(writer: &mut OwnedWriteHalf, message: &[u8]) -> io::Result<()> {
