@@ -2,6 +2,7 @@
 
 mod check;
 mod shell;
+mod soak;
 
 use std::io::{self, Write as _};
 
@@ -13,6 +14,8 @@ pub(crate) enum Command {
     Shell(shell::Arguments),
     /// Tell whether this machine can run labs, by building one without a tunnel
     Check(check::Arguments),
+    /// Renew sessions with plain WireGuard under traffic, each end being the initiator once
+    Soak(soak::Arguments),
 }
 
 impl Command {
@@ -20,6 +23,7 @@ impl Command {
         match self {
             Command::Shell(arguments) => shell::run(arguments),
             Command::Check(arguments) => check::run(arguments),
+            Command::Soak(arguments) => soak::run(arguments),
         }
     }
 }
