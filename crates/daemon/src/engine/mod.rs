@@ -7,8 +7,8 @@
 //!  names looked up    │
 //!  control socket ────┴─► an answer
 //! ```
-//! Nothing in the loop waits: what takes time (look-ups, callers of the control socket) runs in tasks of its own and
-//! comes back as an input.
+//! The loop does not wait: what takes time (look-ups, callers of the control socket) runs in tasks of its own and comes
+//! back as an input. Only the rare mending of routes and MTUs waits for the kernel's answer.
 
 mod channel;
 mod deadlines;
