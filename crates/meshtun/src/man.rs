@@ -1,6 +1,6 @@
 //! `meshtun man`
 
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, builder::Resettable};
 use clap_mangen::Man;
 
 use crate::{
@@ -21,7 +21,8 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 fn page(name: Option<&str>) -> Result<String, Failure> {
-    let mut meshtun = Cli::command().after_help("");
+    // The exit codes have a section of their own.
+    let mut meshtun = Cli::command().after_help(Resettable::Reset);
     meshtun.build();
     let command = match name {
         None => meshtun,
@@ -97,6 +98,7 @@ mod tests {
         for name in names.chain([None]) {
             let page = page(name.as_deref()).unwrap();
             assert!(page.contains(".TH ") && page.contains("EXIT STATUS") && page.contains("\n78\n"), "{name:?}");
+            assert!(!page.contains("EXTRA"), "{name:?}");
         }
     }
 }
