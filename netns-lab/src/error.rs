@@ -52,6 +52,11 @@ pub enum LabError {
         /// The process that runs it.
         holder: Option<u32>,
     },
+    /// The lab's name cannot stand in a file's name.
+    #[error(
+        "a lab cannot be named {0:?}: use letters, digits, dots, hyphens and underscores, and a letter or digit first"
+    )]
+    BadName(String),
     /// There is a namespace of that name which is not a lab's.
     #[error("{} exists and was made by no lab: choose another name, or remove it with `ip netns del`", path.display())]
     NotOurs {

@@ -129,6 +129,10 @@ impl Footprint {
 }
 
 fn claim(text: &str) -> Result<(Name, Lock), LabError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !text.chars().all(is_plain) {
+        return Err(LabError::BadName(text.to_owned()));
+    }
     let records = Path::new(RECORDS);
     let failed = |source| LabError::File { path: records.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(records).map_err(failed)?;

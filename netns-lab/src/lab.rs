@@ -40,7 +40,7 @@ impl Lab {
     /// What a killed lab of the same name left is taken away first.
     ///
     /// # Errors
-    /// [`LabError::NameInUse`] if such a lab runs; if its folder cannot be made.
+    /// [`LabError::NameInUse`] if such a lab runs; [`LabError::BadName`]; if its folder cannot be made.
     pub fn named(name: &str) -> Result<Lab, LabError> {
         Lab::open(Some(name))
     }

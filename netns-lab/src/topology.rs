@@ -34,6 +34,9 @@ pub const UNDERLAY: &str = "underlay";
 /// A gateway's device towards its default route, with [`Options::internet`].
 pub const WAN: &str = "wan";
 
+/// The MTU of plain Ethernet.
+const ETHERNET: u32 = 1500;
+
 /// What stands where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -58,7 +61,7 @@ pub enum Family {
 pub struct Options {
     /// The underlay's address family; the other one has no addresses there. Inside, both are always used.
     pub underlay: Family,
-    /// The underlay's MTU in bytes.
+    /// The underlay's MTU in bytes; the LANs have the same, but at least 1500.
     pub mtu: u32,
     /// A further node, towards which the gateways have their default routes, and which knows the way to every site: what
     /// a gateway does not hold back gets through there in clear, and a watch on [`WAN`] sees it.
@@ -107,7 +110,7 @@ pub struct Site {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { underlay: Family::V4, mtu: 1500, internet: false, name: None }
+        Options { underlay: Family::V4, mtu: ETHERNET, internet: false, name: None }
     }
 }
 
@@ -189,8 +192,7 @@ impl Topology {
         let gateway = self.lab.add_node(&format!("g{number}"))?;
         let host = self.lab.add_node(&format!("host{number}"))?;
         let site = Site::new(number, gateway, host, addresses::underlay(self.shape, number, options.underlay));
-        // The LAN carries what the tunnel leaves of the underlay's MTU and more, like any LAN.
-        self.lab.connect(end(&site.gateway, LAN), end(&site.host, LAN), 1500)?;
+        self.lab.connect(end(&site.gateway, LAN), end(&site.host, LAN), options.mtu.max(ETHERNET))?;
         for (node, v4, v6) in
             [(&site.gateway, site.gateway_v4, site.gateway_v6), (&site.host, site.host_v4, site.host_v6)]
         {
@@ -233,7 +235,7 @@ impl Topology {
             internet.add_address("lo", address)?;
         }
         for site in &self.sites {
-            self.lab.connect(end(&internet, site.name()), end(&site.gateway, WAN), 1500)?;
+            self.lab.connect(end(&internet, site.name()), end(&site.gateway, WAN), ETHERNET)?;
             let (provider, customer) = addresses::wan(site.number);
             for (ours, theirs) in customer.into_iter().zip(provider) {
                 internet.add_address(site.name(), theirs)?;

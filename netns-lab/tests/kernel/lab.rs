@@ -76,6 +76,14 @@ fn two_labs_of_one_name_cannot_run_at_once() {
 }
 
 #[test]
+fn a_name_that_leads_elsewhere_is_refused() {
+    for name in ["", "../up", "a/b", ".hidden", "a b"] {
+        let error = Lab::named(name).unwrap_err();
+        assert!(matches!(&error, LabError::BadName(bad) if bad == name), "{error}");
+    }
+}
+
+#[test]
 fn a_foreign_namespace_of_a_labs_name_is_left_alone() {
     trial::run(|| {
         let name = own_name("foreign");

@@ -1,7 +1,7 @@
 use std::{thread, time::Duration};
 
 use netns_lab::{
-    topology::{Family, Options, Shape, Site, Topology, UNDERLAY, WAN},
+    topology::{Family, LAN, Options, Shape, Site, Topology, UNDERLAY, WAN},
     trial,
 };
 
@@ -95,13 +95,14 @@ fn by_the_internet_everything_leaks_through_the_default_routes() {
 }
 
 #[test]
-fn the_underlay_has_the_mtu_that_was_asked_for() {
+fn the_underlay_has_the_mtu_that_was_asked_for_and_the_lans_no_less_than_ethernets() {
     trial::run(|| {
-        for shape in [Shape::TwoGateways, Shape::ThreeSites] {
-            let topology = Topology::build(shape, &Options { mtu: 9000, ..Options::default() }).unwrap();
+        for (shape, mtu, lan) in [(Shape::TwoGateways, 9000, 9000), (Shape::ThreeSites, 1280, 1500)] {
+            let topology = Topology::build(shape, &Options { mtu, ..Options::default() }).unwrap();
             for site in &topology.sites {
                 let links = site.gateway.links().unwrap();
-                assert_eq!(links.iter().find(|link| link.name == UNDERLAY).unwrap().mtu, 9000);
+                let mtu_of = |name| links.iter().find(|link| link.name == name).unwrap().mtu;
+                assert_eq!((mtu_of(UNDERLAY), mtu_of(LAN)), (mtu, lan));
             }
         }
     });

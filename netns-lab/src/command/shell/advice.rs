@@ -20,7 +20,7 @@ pub(crate) fn text(
     } else {
         lines.push(format!("This shell is in {}; `NODE PROGRAM…` runs a program in another node:", host(topology)));
     }
-    lines.extend(examples(topology, gateways, no_shell).into_iter().map(|line| format!("  {line}")));
+    lines.extend(examples(topology, gateways, privilege, no_shell).into_iter().map(|line| format!("  {line}")));
     if !no_shell {
         lines.push("In another terminal, to have the same:".to_owned());
         lines.push(format!("  {}", entry(privilege, scripts)));
@@ -44,7 +44,7 @@ fn entry(privilege: Privilege, scripts: &Scripts) -> String {
     format!("nsenter -t {pid} -U -m --preserve-credentials env {path} ${{SHELL:-sh}}")
 }
 
-fn examples(topology: &Topology, gateways: &[Gateway], no_shell: bool) -> Vec<String> {
+fn examples(topology: &Topology, gateways: &[Gateway], privilege: Privilege, no_shell: bool) -> Vec<String> {
     let [one, two] = [&topology.sites[0], &topology.sites[1]];
     let prefix = if no_shell { format!("{} ", host(topology)) } else { String::new() };
     let there = two.host.name();
@@ -58,8 +58,11 @@ fn examples(topology: &Topology, gateways: &[Gateway], no_shell: bool) -> Vec<St
         format!("{prefix}ping -c 3 {first}"),
         format!("{there} iperf3 -s -D; {prefix}iperf3 -c {first} -P 16 -C cubic"),
         format!("{prefix}iperf3 -c {second} -u -b 1G"),
-        format!("{} tcpdump -Z root -c 10 -ni underlay", one.name()),
     ];
+    if is_public(privilege) {
+        // In a user namespace it cannot drop its privileges, which it insists on.
+        lines.push(format!("{} tcpdump -c 10 -ni underlay", one.name()));
+    }
     if let Some(gateway) = gateways.first() {
         let device = gateway.devices().first().map_or("", String::as_str);
         lines.push(format!("{} meshtun status", one.name()));
