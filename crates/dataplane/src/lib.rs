@@ -26,6 +26,7 @@ mod plane;
 mod receiving;
 mod scratch;
 mod sending;
+mod turn;
 mod worker;
 
 pub use command::{ChannelId, Command, Event, Events, Half};

@@ -32,7 +32,7 @@ use crate::{
     ChannelId, Command, Counters, DropReason, Event, Filter, Half, Verdict,
     command::EventSender,
     scratch::{LONGEST_TRAIN, Scratch},
-    worker::{Source, Turn, token},
+    turn::{Source, Turn, token},
 };
 
 /// Trains received in one turn: enough to join small packets well, few enough that nothing waits long for its write.

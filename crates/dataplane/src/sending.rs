@@ -31,7 +31,7 @@ use crate::{
     ChannelId, Command, Counters, DropReason, Event, Half,
     command::EventSender,
     scratch::Scratch,
-    worker::{Source, Turn, token},
+    turn::{Source, Turn, token},
 };
 
 /// Super-packets read in one turn: 16 of 64 KiB are 1 MiB, about 0.6 ms of ChaCha20-Poly1305, which is what another
