@@ -220,7 +220,7 @@ impl Coalescer {
         }
         let flow = segment.flow(bytes);
         let entry = self.slots[flow.slot];
-        if self.awaits(entry, buffer, bytes, &segment) {
+        if entry != self.newest && self.awaits(entry, buffer, bytes, &segment) {
             self.newest = entry;
             return self.join(entry, packet, bytes, &segment);
         }
