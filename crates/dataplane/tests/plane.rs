@@ -74,10 +74,12 @@ impl Bench {
         ip(&format!("link set dp0 mtu {MTU} up"));
         ip("route add 10.2.0.0/16 dev dp0");
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let device = Tun::attach("dp0").expect("the device can be attached");
         device.set_offloads(TunOffloads { tso: true, uso: true }).unwrap();
         device.carrier().unwrap().set(true).unwrap();
+        // Until the kernel has acted on the carrier it drops what is sent to the device.
+        eventually("the device runs", || meshtun_sys::device::is_running("dp0").unwrap());
         let udp = Udp::bind(&UdpOptions {
             local: "127.0.0.1:0".parse().unwrap(),
             device: None,
