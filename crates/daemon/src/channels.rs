@@ -9,7 +9,7 @@ use meshtun_proto::{
     channel::{Channel as Conversation, ChannelConfig, Peer},
 };
 use meshtun_sys::{
-    tun::{Tun, TunOffloads},
+    tun::Tun,
     udp::{Udp, UdpOptions},
 };
 use zeroize::Zeroizing;
@@ -67,7 +67,6 @@ fn make_one(
     plane: &mut DataPlane,
 ) -> Result<ChannelParts, Error> {
     let tun = Tun::attach(&channel.device)?;
-    offer_offloads(&tun)?;
     let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
     let halves = Halves {
         tun: Arc::new(tun),
@@ -80,16 +79,6 @@ fn make_one(
     let conversation = conversation(gateway, link, channel)?;
     let (link, peer) = (link.name.clone(), link.peer.name.clone());
     Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
-}
-
-/// Asks for super-packets in both directions; what the kernel does not have only makes the channel slower.
-fn offer_offloads(tun: &Tun) -> Result<(), Error> {
-    let wanted = TunOffloads { tso: true, uso: true };
-    let given = tun.set_offloads(wanted).map_err(Error::system("set a device's offloads"))?;
-    if given != wanted {
-        tracing::info!("{}: the kernel segments for us only in part: {given:?}", tun.name());
-    }
-    Ok(())
 }
 
 /// The peer's endpoint, if the file gives it as an address.

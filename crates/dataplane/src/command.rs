@@ -110,11 +110,11 @@ pub enum Event {
         /// The datagram's length in bytes, without IP and UDP headers.
         datagram: usize,
     },
-    /// An offload that was on is off for good, because the kernel refused it.
+    /// The kernel does not have an offload, or refused it and it is off for good: the channel is slower, nothing else.
     OffloadLost {
         /// The channel.
         channel: ChannelId,
-        /// Which one: `"UDP_SEGMENT"` or `"tun segmentation"`.
+        /// Which one, in words.
         offload: &'static str,
     },
     /// A half cannot go on: its device or socket is gone. The half has stopped.

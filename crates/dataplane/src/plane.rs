@@ -9,10 +9,15 @@ use std::{
 };
 
 use crossbeam_channel::Sender;
-use meshtun_sys::{event::EventFd, tun::Tun, udp::Udp};
+use meshtun_offload::coalesce::Joining;
+use meshtun_sys::{
+    event::EventFd,
+    tun::{Tun, TunOffloads},
+    udp::Udp,
+};
 
 use crate::{
-    ChannelId, Command, Counters, Events, Filter, Half,
+    ChannelId, Command, Counters, Event, Events, Filter, Half,
     command::{EventSender, event_queue},
     receiving::{ReceivingHalf, ReceivingParts},
     sending::{SendingHalf, SendingParts},
@@ -57,6 +62,9 @@ pub enum PlaneError {
     /// The channel is already there.
     #[error("channel {} is in the data plane already", .0.0)]
     Duplicate(ChannelId),
+    /// The device's offloads could not be set, not even checksums.
+    #[error("cannot set the device's offloads: {0}")]
+    Offloads(#[source] io::Error),
     /// A half's descriptors could not be watched.
     #[error("cannot watch the channel's device or socket: {0}")]
     Watch(#[source] io::Error),
@@ -110,7 +118,7 @@ impl DataPlane {
         Ok((plane, events))
     }
 
-    /// Gives a channel's halves to workers and returns its counters.
+    /// Asks the device for super-packets, gives the channel's halves to workers and returns its counters.
     ///
     /// # Errors
     /// If the channel is there already, or its descriptors cannot be watched.
@@ -118,6 +126,7 @@ impl DataPlane {
         if self.places.contains_key(&id) {
             return Err(PlaneError::Duplicate(id));
         }
+        let joining = self.offer_offloads(id, &parts.tun).map_err(PlaneError::Offloads)?;
         let places = self.place();
         let counters = Arc::new(Counters::default());
         let sending = SendingHalf::new(SendingParts {
@@ -136,6 +145,7 @@ impl DataPlane {
             udp: parts.udp,
             endpoint: parts.endpoint,
             filter: parts.filter,
+            joining,
             counters: Arc::clone(&counters),
             events: self.events.clone(),
         });
@@ -196,6 +206,17 @@ impl DataPlane {
         for worker in self.workers {
             let _panicked = worker.thread.join();
         }
+    }
+
+    /// A kernel that has an offload on reading takes the same kind of super-packet on writing.
+    fn offer_offloads(&self, channel: ChannelId, tun: &Tun) -> io::Result<Joining> {
+        let given = tun.set_offloads(TunOffloads { tso: true, uso: true })?;
+        for (offload, given) in [("TCP segmentation", given.tso), ("UDP segmentation", given.uso)] {
+            if !given {
+                self.events.send(Event::OffloadLost { channel, offload });
+            }
+        }
+        Ok(Joining { tcp: given.tso, udp: given.uso })
     }
 
     fn place(&self) -> Places {

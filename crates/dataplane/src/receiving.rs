@@ -13,8 +13,8 @@ use std::{
 };
 
 use meshtun_offload::{
-    coalesce::{Item, MAX_SEGMENTS},
-    packet,
+    coalesce::{Item, Joining, MAX_SEGMENTS},
+    packet::{self, Addresses},
     virtio::VirtioNetHdr,
 };
 use meshtun_proto::{
@@ -45,6 +45,9 @@ const ERRORS_IN_A_ROW: u32 = 1000;
 /// How often a channel tells of messages for sessions that it does not have.
 const UNKNOWN_SESSION_EVERY: Duration = Duration::from_secs(1);
 
+/// Each packet by itself.
+const NOTHING: Joining = Joining { tcp: false, udp: false };
+
 /// What a receiving half is made of.
 pub(crate) struct ReceivingParts {
     pub(crate) channel: ChannelId,
@@ -52,6 +55,7 @@ pub(crate) struct ReceivingParts {
     pub(crate) udp: Arc<Udp>,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) filter: Arc<Filter>,
+    pub(crate) joining: Joining,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: EventSender,
 }
@@ -68,7 +72,8 @@ pub(crate) struct ReceivingHalf {
     confirmed: Sessions,
     /// Sessions under which inner packets pass.
     admitted: Sessions,
-    joins: bool,
+    /// What the device takes joined.
+    joining: Joining,
     told_of_unknown_session: Option<Instant>,
     errors_in_a_row: u32,
     counters: Arc<Counters>,
@@ -86,7 +91,7 @@ impl ReceivingHalf {
             keys: ReceiveKeys::default(),
             confirmed: Sessions::default(),
             admitted: Sessions::default(),
-            joins: true,
+            joining: parts.joining,
             told_of_unknown_session: None,
             errors_in_a_row: 0,
             counters: parts.counters,
@@ -101,6 +106,7 @@ impl ReceivingHalf {
     /// Receives, opens, judges, joins and writes.
     pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
         let (mut filled, mut turned) = (0, Turn::Idle);
+        scratch.coalescer.set_joining(self.joining);
         for _ in 0..TRAINS_PER_TURN {
             let Some(room) = scratch.received.get_mut(filled..filled + LONGEST_TRAIN) else { break };
             match self.udp.receive(room) {
@@ -239,7 +245,7 @@ impl ReceivingHalf {
             Ok(length) => {
                 let packet = plaintext.start..plaintext.start + length;
                 scratch.coalescer.push(&scratch.received, packet);
-                if !self.joins || scratch.coalescer.is_full() {
+                if scratch.coalescer.is_full() {
                     self.write_or_fail(scratch);
                 }
             }
@@ -249,12 +255,10 @@ impl ReceivingHalf {
 
     /// The inner packet's real length, or why it may not pass.
     fn judge(&self, plaintext: &[u8]) -> Result<usize, DropReason> {
-        let length = packet::trim(plaintext).ok_or(DropReason::BadInner)?;
-        let bytes = &plaintext[..length];
-        let addresses = packet::Addresses::parse(bytes).ok_or(DropReason::BadInner)?;
+        let (addresses, length) = Addresses::parse_with_length(plaintext).ok_or(DropReason::BadInner)?;
         match self.filter.judge(&addresses) {
             Verdict::Pass => Ok(length),
-            Verdict::PassIfIcmpError if packet::is_icmp_error(bytes) => {
+            Verdict::PassIfIcmpError if packet::is_icmp_error(&plaintext[..length]) => {
                 self.counters.receiving.icmp_errors.add(1);
                 Ok(length)
             }
@@ -297,9 +301,10 @@ impl ReceivingHalf {
             }
         }
         scratch.coalescer.clear();
-        if refused && self.joins {
+        if refused && self.joining != NOTHING {
             // Some kernels refuse valid super-packets (6.1.103 to 6.10 without 89add40066f9): one at a time from here.
-            self.joins = false;
+            self.joining = NOTHING;
+            scratch.coalescer.set_joining(NOTHING);
             self.events.send(Event::OffloadLost { channel: self.channel, offload: "tun segmentation" });
         }
         gone.map_or(Ok(()), Err)

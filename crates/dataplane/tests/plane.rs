@@ -23,7 +23,7 @@ use meshtun_proto::{
 };
 use meshtun_sys::{
     netns, thread,
-    tun::{self, Tun, TunOffloads},
+    tun::{self, Tun},
     udp::{Udp, UdpOptions},
 };
 use meshtun_testkit::packet;
@@ -76,7 +76,6 @@ impl Bench {
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let device = Tun::attach("dp0").expect("the device can be attached");
-        device.set_offloads(TunOffloads { tso: true, uso: true }).unwrap();
         device.carrier().unwrap().set(true).unwrap();
         // Until the kernel has acted on the carrier it drops what is sent to the device.
         eventually("the device runs", || meshtun_sys::device::is_running("dp0").unwrap());

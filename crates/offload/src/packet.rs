@@ -47,14 +47,21 @@ impl Addresses {
     /// finds no whole packet.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Option<Addresses> {
-        trim(bytes)?;
-        match *address_bytes(bytes) {
-            [a, b, c, d, e, f, g, h] => Some(Addresses::V4([a, b, c, d].into(), [e, f, g, h].into())),
+        Addresses::parse_with_length(bytes).map(|(addresses, _)| addresses)
+    }
+
+    /// The addresses, and the packet's real length as [`trim`] tells it.
+    #[inline]
+    pub fn parse_with_length(bytes: &[u8]) -> Option<(Addresses, usize)> {
+        let length = trim(bytes)?;
+        let addresses = match *address_bytes(bytes) {
+            [a, b, c, d, e, f, g, h] => Addresses::V4([a, b, c, d].into(), [e, f, g, h].into()),
             ref both => {
                 let (src, dst) = both.split_first_chunk::<16>()?;
-                Some(Addresses::V6((*src).into(), (*dst.first_chunk::<16>()?).into()))
+                Addresses::V6((*src).into(), (*dst.first_chunk::<16>()?).into())
             }
-        }
+        };
+        Some((addresses, length))
     }
 }
 
