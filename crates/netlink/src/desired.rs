@@ -128,8 +128,10 @@ pub fn device_sysctls(device: &str) -> Vec<Sysctl> {
         machine_wide: false,
     };
     vec![
-        // Flows come back over another channel than they went out by.
-        own("ipv4", "rp_filter", "2"),
+        // The kernel's check of sources is off: every packet has passed ours. Its loose mode (2) is of no use here, for on a
+        // device without an IPv4 address it asks for a way back through that very device (net/ipv4/fib_frontend.c,
+        // `__fib_validate_source`: `no_addr`), and drops the ICMP errors of routers outside the routed networks.
+        own("ipv4", "rp_filter", "0"),
         // Takes a nexthop without carrier out of the multipath hash; `conf.all` does not act for IPv4.
         own("ipv4", "ignore_routes_with_linkdown", "1"),
         own("ipv6", "disable_ipv6", "0"),

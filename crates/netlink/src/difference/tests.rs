@@ -87,7 +87,7 @@ ip -6 route replace unreachable fd00:202::/48 proto 109 metric 4278198272
 sysctl -w net.ipv4.fib_multipath_hash_policy=1
 sysctl -w net.ipv6.fib_multipath_hash_policy=1
 ip tuntap add dev nq0 mode tun vnet_hdr
-sysctl -w net.ipv4.conf.nq0.rp_filter=2
+sysctl -w net.ipv4.conf.nq0.rp_filter=0
 sysctl -w net.ipv4.conf.nq0.ignore_routes_with_linkdown=1
 sysctl -w net.ipv6.conf.nq0.disable_ipv6=0
 sysctl -w net.ipv6.conf.nq0.ignore_routes_with_linkdown=1

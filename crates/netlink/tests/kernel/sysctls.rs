@@ -17,7 +17,7 @@ gateway_tests! {
         gateway.up(&link(1)).await;
         let values = sh("sysctl -n net.ipv4.conf.nq0.rp_filter net.ipv4.conf.nq0.ignore_routes_with_linkdown \
             net.ipv6.conf.nq0.ignore_routes_with_linkdown net.ipv6.conf.nq0.addr_gen_mode net.ipv6.conf.nq0.accept_ra");
-        assert_eq!(values, "2\n1\n1\n1\n0\n");
+        assert_eq!(values, "0\n1\n1\n1\n0\n");
     }
 
     async fn a_machine_that_disables_ipv6_by_default_still_has_it_on_our_devices(gateway: Gateway) {
