@@ -51,6 +51,10 @@ struct Moment {
     peerings: Vec<Peering>,
     /// Handshakes that meshtun initiated, and that the peer did.
     handshakes: [usize; 2],
+    /// Datagrams for which the peer's sockets had no room.
+    overruns: u64,
+    /// What the lab's devices dropped, by node and device.
+    device_drops: BTreeMap<String, u64>,
 }
 
 /// Makes a lab, sends for so long, and tells what became of it.
@@ -72,6 +76,8 @@ pub(super) fn run(initiator: Initiator, program: &Program, duration: Duration) -
         renewed_by_meshtun,
         renewed_by_peer,
         dropped: after.dropped(),
+        dropped_by_devices: after.device_drops_since(&before),
+        peer_overruns: after.overruns - before.overruns,
     })
 }
 
@@ -131,7 +137,14 @@ impl Ends {
         let channels = status["links"][0]["channels"].as_array().context("the status has no channels")?.clone();
         let handshakes =
             ["Received handshake initiation", "Received handshake response"].map(|words| self.peer.logged(words));
-        Ok(Moment { channels, peerings: self.peer.peerings()?, handshakes })
+        let overruns = self.topology.sites[1].gateway.run(overruns)?.context("/proc/net/snmp has no RcvbufErrors")?;
+        let mut device_drops = BTreeMap::new();
+        for node in self.topology.lab.nodes() {
+            for link in node.links()? {
+                device_drops.insert(format!("{} {}", node.name(), link.name), link.rx_dropped + link.tx_dropped);
+            }
+        }
+        Ok(Moment { channels, peerings: self.peer.peerings()?, handshakes, overruns, device_drops })
     }
 
     fn compare(&self, before: &Moment, after: &Moment) -> Vec<Channel> {
@@ -154,6 +167,14 @@ impl Ends {
 }
 
 impl Moment {
+    fn device_drops_since(&self, before: &Moment) -> BTreeMap<String, u64> {
+        let grown = |(device, drops): (&String, &u64)| {
+            let before = before.device_drops.get(device).copied().unwrap_or_default();
+            Some((device.clone(), drops.saturating_sub(before))).filter(|(_, drops)| *drops > 0)
+        };
+        self.device_drops.iter().filter_map(grown).collect()
+    }
+
     fn dropped(&self) -> BTreeMap<String, u64> {
         let mut dropped = BTreeMap::new();
         let reasons = self.channels.iter().filter_map(|channel| channel["dropped"].as_object()).flatten();
@@ -167,4 +188,13 @@ impl Moment {
 fn both(reports: [Result<UdpReport, LoadError>; 2]) -> Result<[UdpReport; 2], LoadError> {
     let [one, other] = reports;
     Ok([one?, other?])
+}
+
+/// `RcvbufErrors` of all UDP sockets of the calling thread's namespace (RFC 4113's udpInErrors, in part).
+fn overruns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split(' ').position(|name| name == "RcvbufErrors")?;
+    values.split(' ').nth(at)?.parse().ok()
 }
