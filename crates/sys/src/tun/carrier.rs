@@ -10,10 +10,11 @@ use std::{
 use super::attach::attached_interface;
 use crate::{device, ioctl};
 
-/// Switches a tun device's carrier and makes the kernel act on a loss at once.
+/// Switches a tun device's carrier and makes the kernel act on it at once.
 ///
 /// The kernel handles losses in batches, at most one a second for the whole machine (net/core/link_watch.c). Asking for
-/// the link state by `ETHTOOL_GLINK` right after makes it take the nexthop out within a millisecond.
+/// the link state by `ETHTOOL_GLINK` right after makes it take the nexthop out within a millisecond, and after a gain
+/// makes it start the device's queue before anything is routed there.
 #[derive(Debug)]
 pub struct CarrierSwitch {
     tun: OwnedFd,
@@ -30,17 +31,20 @@ impl CarrierSwitch {
         Ok(CarrierSwitch { tun, control: device::control_socket()?, settles: AtomicU8::new(UNKNOWN) })
     }
 
-    /// Sets carrier; after a loss, the kernel has acted on it when this returns, if [`Self::settles_at_once`].
+    /// Sets carrier; the kernel has acted on it when this returns, if [`Self::settles_at_once`].
     ///
     /// # Errors
     /// The kernel's, if carrier could not be set: `EBADFD` when the device is deleted, `EPERM` or `ENOTTY` never on
     /// Linux 5.0 and later. That the kernel could not be hurried is no error.
     pub fn set(&self, up: bool) -> io::Result<()> {
-        let hurried = if up { None } else { self.running_device() };
+        let name = attached_interface(&self.tun).map(|request| ioctl::interface_name(&request));
+        let ran = name.as_ref().is_ok_and(|name| self.is_running(name));
         set(&self.tun, up)?;
-        if let Some(name) = hurried {
+        if let Ok(name) = name {
             let asked = device::link_state(&self.control, &name);
-            self.observe(asked.is_ok() && !self.is_running(&name));
+            if ran && !up {
+                self.observe(asked.is_ok() && !self.is_running(&name));
+            }
         }
         Ok(())
     }
@@ -54,12 +58,6 @@ impl CarrierSwitch {
             UNKNOWN => None,
             settles => Some(settles == AT_ONCE),
         }
-    }
-
-    /// The device's present name, if link watch takes it as running, so that a loss can be observed.
-    fn running_device(&self) -> Option<String> {
-        let name = ioctl::interface_name(&attached_interface(&self.tun).ok()?);
-        self.is_running(&name).then_some(name)
     }
 
     fn is_running(&self, name: &str) -> bool {
