@@ -154,7 +154,7 @@ fn beside_us() -> Option<PathBuf> {
 
 fn build(cargo: &OsStr) -> Result<(), ProgramError> {
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "meshtun", "--bin", "meshtun"]);
+    command.args(["build", "--package", "meshtun", "--bin", "meshtun"]);
     if let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR") {
         command.current_dir(manifest);
     }

@@ -2,10 +2,12 @@
 
 use std::{
     any, env,
+    ffi::OsStr,
+    io::ErrorKind,
     process::{Command, Output},
 };
 
-use meshtun_sys::netns::{command_in_user_namespace, cover_folder};
+use meshtun_sys::netns::{UserNamespaceError, command_in_user_namespace, cover_folder};
 
 use crate::{Lab, privilege};
 
@@ -38,6 +40,9 @@ pub fn run<F: FnOnce()>(body: F) {
             assert!(said.contains("1 passed"), "the test program found no test {}:\n{said}", name_of::<F>());
         }
         Ok(output) => panic!("inside a user namespace:\n{}", text_of(&output)),
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::StorageFull) => {
+            skip(&UserNamespaceError::Forbidden.to_string());
+        }
         Err(error) => skip(&format!("no user namespace can be entered: {error}")),
     }
 }
@@ -56,9 +61,12 @@ pub fn run_with_tun<F: FnOnce()>(body: F) {
 /// Says that a test cannot run, and why; panics if [`REQUIRE`] is set.
 #[allow(clippy::print_stderr, reason = "a skip must be seen, and the test harness has no other word for it")]
 pub fn skip(why: &str) {
-    let required = env::var_os(REQUIRE).is_some_and(|value| !value.is_empty() && value != "0");
-    assert!(!required, "{REQUIRE} is set, but {why}");
+    assert!(!is_set(env::var_os(REQUIRE).as_deref()), "{REQUIRE} is set, but {why}");
     eprintln!("SKIPPED: {why}");
+}
+
+fn is_set(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 fn run_again(test: &str) -> std::io::Result<Output> {
@@ -90,5 +98,11 @@ mod tests {
     #[test]
     fn a_test_is_found_by_the_closure_that_stands_in_it() {
         assert_eq!(path_of(|| {}), "trial::tests::a_test_is_found_by_the_closure_that_stands_in_it");
+    }
+
+    #[test]
+    fn only_a_value_that_says_so_requires_the_tests() {
+        let set = [Some("1"), Some("yes"), Some("0"), Some(""), None].map(|value| is_set(value.map(OsStr::new)));
+        assert_eq!(set, [true, true, false, false, false]);
     }
 }
