@@ -16,6 +16,7 @@ use meshtun_proto::control::Reason;
 use meshtun_sys::{
     capability,
     lock::{Lock, LockError},
+    process,
     thread::available_cpus,
     tun,
 };
@@ -125,12 +126,11 @@ fn may_run() -> Result<(), Error> {
     Ok(tun::access()?)
 }
 
-/// Whether the limit on open files suffices; a kernel that does not tell is believed to have no limit.
+/// Whether as many files may be opened as the channels need; the limit is raised as far as it goes.
 fn may_open(channels: usize) -> Result<(), Error> {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let needed = DESCRIPTORS_A_CHANNEL * channels + DESCRIPTORS_BESIDE;
-    match open_files_limit(&limits) {
-        Some(limit) if limit < needed => Err(Error::OpenFiles { channels, needed, limit }),
+    match process::raise_open_files_limit() {
+        Some(limit) if limit < needed as u64 => Err(Error::OpenFiles { channels, needed, limit }),
         _ => Ok(()),
     }
 }
@@ -140,12 +140,6 @@ const DESCRIPTORS_A_CHANNEL: usize = 5;
 
 /// Workers, netlink, control socket and its callers, log, lock.
 const DESCRIPTORS_BESIDE: usize = 128;
-
-/// The soft limit of `/proc/self/limits`; none if it is not there or unlimited.
-fn open_files_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
 
 /// The lock that makes this the one daemon of its network namespace.
 pub(crate) fn take_lock(directories: &Directories) -> Result<Lock, Error> {
@@ -219,19 +213,6 @@ const CALLS_WAITING: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_limit_on_open_files_is_read_from_the_kernels_table() {
-        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                     Max processes             63000                63000                processes \n\
-                     Max open files            1024                 524288               files     \n";
-        assert_eq!(open_files_limit(table), Some(1024));
-        assert_eq!(open_files_limit(&table.replace("1024 ", "unlimited ")), None);
-        assert_eq!(open_files_limit(""), None);
-        assert!(
-            open_files_limit(&std::fs::read_to_string("/proc/self/limits").unwrap()).is_some_and(|limit| limit > 0)
-        );
-    }
 
     #[test]
     fn there_is_a_worker_for_each_processor_unless_told_otherwise() {

@@ -60,7 +60,7 @@ pub enum Error {
         /// Descriptors that they need.
         needed: usize,
         /// The limit.
-        limit: usize,
+        limit: u64,
     },
     /// `/dev/net/tun` cannot be used, or a device cannot be attached.
     #[error(transparent)]

@@ -2,7 +2,10 @@
 
 use std::{io, os::unix::process::CommandExt, process::Command};
 
-use rustix::process::{Pid, geteuid, getppid, kill_process, set_parent_process_death_signal, test_kill_process};
+use rustix::process::{
+    Pid, Resource, Rlimit, geteuid, getppid, getrlimit, kill_process, set_parent_process_death_signal, setrlimit,
+    test_kill_process,
+};
 
 /// A signal to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,16 @@ pub fn effective_uid() -> u32 {
     geteuid().as_raw()
 }
 
+/// Raises this process's limit on open files as far as it may go without privilege, and gives the limit that holds from
+/// here on; `None` where there is none. Children inherit it.
+pub fn raise_open_files_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
 fn checked(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
@@ -62,6 +75,13 @@ fn checked(pid: u32) -> io::Result<Pid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_on_open_files_goes_up_to_the_hard_one() {
+        let raised = raise_open_files_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!((raised, limit.current), (limit.maximum, limit.maximum));
+    }
 
     #[test]
     fn process_zero_which_would_mean_the_whole_group_is_refused() {
