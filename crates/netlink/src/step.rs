@@ -94,7 +94,7 @@ impl fmt::Display for Step {
                 option(f, "txqueuelen", *txqueuelen)?;
                 f.write_str(if *up { " up" } else { "" })
             }
-            Step::AddAddress { device, address } => write!(f, "ip address add {address}/64 dev {device}"),
+            Step::AddAddress { device, address } => write!(f, "ip address add {address}/64 dev {device} nodad"),
             Step::RemoveAddress { device, address, prefix_len } => {
                 write!(f, "ip address del {address}/{prefix_len} dev {device}")
             }

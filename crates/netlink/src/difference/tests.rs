@@ -94,7 +94,7 @@ sysctl -w net.ipv6.conf.nq0.ignore_routes_with_linkdown=1
 sysctl -w net.ipv6.conf.nq0.addr_gen_mode=1
 sysctl -w net.ipv6.conf.nq0.accept_ra=0
 ip link set dev nq0 alias 'meshtun nq/0' mtu 1420 txqueuelen 500 up
-ip address add fe80::1:0/64 dev nq0
+ip address add fe80::1:0/64 dev nq0 nodad
 tc qdisc replace dev nq0 root fq_codel
 ip route replace 10.202.0.0/16 proto 109 metric 100 src 10.207.0.1 nexthop dev nq0 weight 1
 ip -6 route replace fd00:202::/48 proto 109 metric 100 src fd00:207::1 nexthop via fe80::2:0 dev nq0 weight 1";
