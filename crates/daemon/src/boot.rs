@@ -13,13 +13,7 @@ use meshtun_config::View;
 use meshtun_dataplane::{DataPlane, Events, PlaneConfig};
 use meshtun_netlink::{Network, Protection};
 use meshtun_proto::control::Reason;
-use meshtun_sys::{
-    capability,
-    lock::{Lock, LockError},
-    process,
-    thread::available_cpus,
-    tun,
-};
+use meshtun_sys::{capability, process, thread::available_cpus, tun};
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,14 +24,15 @@ use tokio::{
 use crate::{
     Directories, Error, Gateway, channels,
     control::{Refusal, Server},
-    desired::{Surroundings, desired},
+    desired::desired,
     down,
     engine::{Ending, Engine, EngineParts, Inputs},
     gateway::read_mesh,
+    lock,
     notify::Notifier,
     resolve::Resolver,
     stamps::StampStore,
-    surroundings,
+    surroundings::{self, Surroundings},
 };
 
 /// How a gateway is started.
@@ -64,7 +59,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     may_open(channels::each(&gateway.view).count())?;
     let directories = &options.directories;
     directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
-    let _lock = take_lock(directories)?;
+    let _lock = lock::take(directories)?;
     let stamps = open_stamps(directories, &gateway)?;
     let network = Network::new()?.with_record(directories.sysctl_record());
     let running = come_up(&options, gateway, stamps, network.clone()).await?;
@@ -140,15 +135,6 @@ const DESCRIPTORS_A_CHANNEL: usize = 5;
 
 /// Workers, netlink, control socket and its callers, log, lock.
 const DESCRIPTORS_BESIDE: usize = 128;
-
-/// The lock that makes this the one daemon of its network namespace.
-pub(crate) fn take_lock(directories: &Directories) -> Result<Lock, Error> {
-    Lock::acquire(directories.lock()).map_err(|error| match error {
-        LockError::Held { holder, .. } => Error::AlreadyRuns { holder },
-        LockError::Io { path, source } => Error::Directory { path, error: source },
-        other => Error::Directory { path: directories.lock(), error: std::io::Error::other(other) },
-    })
-}
 
 fn open_stamps(directories: &Directories, gateway: &Gateway) -> Result<StampStore, Error> {
     let state = &directories.state;

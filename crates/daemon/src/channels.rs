@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Gateway,
     carrier::Carrier,
-    desired::{Surroundings, local_prefixes, prefixes},
     engine::ChannelParts,
     keys::random_bytes,
+    prefixes::{local_prefixes, prefixes},
+    surroundings::Surroundings,
 };
 
 /// All channels, in the order of their ids.

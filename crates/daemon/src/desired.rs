@@ -1,26 +1,15 @@
 //! From a gateway's view of the mesh to what the kernel shall hold for it. Pure.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
-use meshtun_config::{ChannelView, LinkView, PeerView, View};
+use meshtun_config::{ChannelView, LinkView, View};
 use meshtun_netlink::{Desired, Device, Nexthop, Route, RouteKind, device_sysctls, ecmp_sysctls, multipath_metric};
 
-use crate::surroundings::USUAL_MTU;
-
-/// What the plan depends on and the mesh file does not say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Surroundings {
-    /// The MTU of each link's devices, by the link's name.
-    pub(crate) mtus: BTreeMap<String, u16>,
-    /// The gateway's own address, if this machine has it.
-    pub(crate) source: Option<Ipv4Addr>,
-    /// Its IPv6 address, if this machine has it.
-    pub(crate) source6: Option<Ipv6Addr>,
-}
+use crate::{
+    prefixes::prefixes,
+    surroundings::{Surroundings, USUAL_MTU},
+};
 
 /// The devices, routes and settings of a gateway.
 ///
@@ -31,23 +20,6 @@ pub(crate) fn desired(view: &View, surroundings: &Surroundings) -> Desired {
     let mut sysctls: Vec<_> = devices.iter().flat_map(|device| device_sysctls(&device.name)).collect();
     sysctls.extend(ecmp_sysctls());
     Desired { devices, routes: routes(view, surroundings), sysctls }
-}
-
-/// The prefixes to be routed to a peer: its networks, and its own addresses if they lie outside.
-pub(crate) fn prefixes(peer: &PeerView) -> Vec<IpNet> {
-    with_addresses(&peer.networks, peer.address, peer.address6)
-}
-
-/// The prefixes that are ours: what peers may send to.
-pub(crate) fn local_prefixes(view: &View) -> Vec<IpNet> {
-    with_addresses(&view.local_networks, view.address, view.address6)
-}
-
-fn with_addresses(networks: &[IpNet], address: Option<Ipv4Addr>, address6: Option<Ipv6Addr>) -> Vec<IpNet> {
-    let addresses = [address.map(IpAddr::V4), address6.map(IpAddr::V6)];
-    let outside = |address: &IpAddr| !networks.iter().any(|network| network.contains(address));
-    let outside = addresses.into_iter().flatten().filter(outside).map(IpNet::from);
-    networks.iter().copied().chain(outside).collect()
 }
 
 fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator<Item = Device> + 'v {

@@ -2,7 +2,7 @@
 
 use meshtun_netlink::{Desired, Network, Protection, difference};
 
-use crate::{Directories, Error, boot};
+use crate::{Directories, Error, lock};
 
 /// Removes all devices and routes of ours and restores the machine's settings; the `unreachable` routes stay unless
 /// `unprotect`. What could not be removed is told in words, and the rest is removed nevertheless.
@@ -32,7 +32,7 @@ pub(crate) async fn remove(network: &Network, unprotect: bool) -> Result<Vec<Str
 /// If a daemon runs, the lock cannot be had, or the kernel cannot be asked.
 pub async fn remove_remains(directories: &Directories, unprotect: bool) -> Result<Vec<String>, Error> {
     directories.create_runtime().map_err(|(path, error)| Error::Directory { path, error })?;
-    let _lock = boot::take_lock(directories)?;
+    let _lock = lock::take(directories)?;
     let network = Network::new()?.with_record(directories.sysctl_record());
     remove(&network, unprotect).await
 }

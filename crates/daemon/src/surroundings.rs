@@ -1,11 +1,25 @@
 //! What the plan depends on beside the mesh file: the underlay's MTU, and the addresses of this machine.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use meshtun_config::{Host, LinkView, View};
 use meshtun_netlink::{Network, NetworkError};
 
-use crate::desired::{Surroundings, prefixes};
+use crate::prefixes::prefixes;
+
+/// What the plan depends on and the mesh file does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// The MTU of each link's devices, by the link's name.
+    pub(crate) mtus: BTreeMap<String, u16>,
+    /// The gateway's own address, if this machine has it.
+    pub(crate) source: Option<Ipv4Addr>,
+    /// Its IPv6 address, if this machine has it.
+    pub(crate) source6: Option<Ipv6Addr>,
+}
 
 /// The MTU over Ethernet, and what a link gets while the way to its peer is not known.
 pub(crate) const USUAL_MTU: u16 = USUAL_UNDERLAY - OVERHEAD;

@@ -34,10 +34,10 @@ use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     control::{Asked, Caller, Request},
-    desired::Surroundings,
     limiter::Limiter,
     resolve::{Resolved, Resolver},
     stamps::StampStore,
+    surroundings::Surroundings,
     underload::HandshakeLoad,
 };
 
