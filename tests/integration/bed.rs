@@ -51,6 +51,12 @@ impl Bed {
     /// The lab and the gateways' keys and file; nothing runs yet.
     pub(crate) fn quiet(shape: Shape, channels: u16, options: &Options) -> Bed {
         let topology = Topology::build(shape, options).expect("the lab is built");
+        // Each packet that deserves an ICMP error gets one: a test that asks often must not run into the usual limits.
+        for node in topology.lab.nodes() {
+            for key in ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"] {
+                node.set_sysctl(key, "0").expect("a namespace has its own limits");
+            }
+        }
         let keys = program().keys(topology.sites.len()).expect("keys are made");
         let mesh = topology.mesh(&keys, channels);
         Bed { gateways: Vec::new(), mesh, keys, topology }
@@ -77,9 +83,17 @@ impl Bed {
         Setup::new(&program(), mesh, self.topology.sites[site].name(), &self.keys[site])
     }
 
+    /// Waits until each channel has carrier and its daemon says so: for a moment a device may still show the carrier of a
+    /// daemon that has just ended.
     pub(crate) fn wait_until_up(&mut self) {
         for gateway in &mut self.gateways {
             gateway.wait_until_up(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        }
+        for site in 0..self.gateways.len() {
+            eventually("the daemon answers, and all its channels are up", || {
+                self.gateways[site].status().is_ok()
+                    && self.channels(site).iter().all(|channel| channel["state"] == "up")
+            });
         }
     }
 
@@ -174,4 +188,14 @@ pub(crate) fn listens(node: &Node, port: u16) -> bool {
         columns.next().is_some_and(|local| local.ends_with(&format!(":{port:04X}"))) && columns.nth(1) == Some("0A")
     };
     tables.expect("the node can be entered").into_iter().flatten().any(|table| table.lines().any(is_it))
+}
+
+/// That echo requests are answered by "unreachable", sooner or later, and never by an answer.
+pub(crate) fn assert_unreachable(from: &Node, to: IpAddr) {
+    eventually(&format!("{} is told that {to} is unreachable", from.name()), || {
+        let (answered, said) = attempt(from, &format!("ping -n -c 1 -W 1 {to}"));
+        assert!(!answered, "{} to {to}: {said}", from.name());
+        // A router's words, or those of the sender's own kernel.
+        said.contains("nreachable") || said.contains("No route to host")
+    });
 }

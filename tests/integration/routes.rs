@@ -1,1 +1,8 @@
 //! What the kernel holds after `up`, `down`, `kill -9` and restarts, asked of the kernel.
+
+mod down;
+mod foreign;
+mod kernel;
+mod plan;
+mod restart;
+mod up;

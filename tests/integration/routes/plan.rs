@@ -1,0 +1,60 @@
+//! `plan`: the commands that a person would type.
+
+use netns_lab::{
+    gateway::Gateway,
+    topology::{Family, Options, Shape},
+    trial,
+};
+
+use super::kernel::{NONE, differences, everything, our_devices};
+use crate::bed::{Bed, PATIENCE, run};
+
+#[test]
+fn the_commands_of_plan_typed_by_hand_make_what_up_makes() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::quiet(Shape::TwoGateways, 3, &Options { underlay: Family::V6, ..Options::default() });
+        bed.mesh.links[0].options.push(("weight".into(), "[1, 2, 3]".into()));
+        let untouched = everything(bed.gateway(0));
+        bed.start_all();
+        bed.gateways[0].stop(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        let by_up = everything(bed.gateway(0));
+        bed.gateways[0].ask(&["down", "--unprotect"]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(differences(&untouched, &everything(bed.gateway(0))), NONE);
+
+        let commands = plan(&bed.gateways[0]);
+        assert_eq!(differences(&untouched, &everything(bed.gateway(0))), NONE, "plan changes nothing");
+        for command in commands.lines() {
+            // Values in quotes are for a shell.
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-e", "-c", command]);
+            let output = crate::bed::output(bed.gateway(0), shell);
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert_eq!(differences(&by_up, &everything(bed.gateway(0))), NONE);
+        assert!(plan(&bed.gateways[0]).starts_with("# nothing to do"));
+
+        // And `up` takes it over as it is.
+        let devices = our_devices(bed.gateway(0));
+        bed.gateways[0].restart().unwrap_or_else(|error| panic!("{error}"));
+        bed.wait_until_up();
+        assert_eq!(our_devices(bed.gateway(0)), devices);
+        run(bed.host(0), "ping -n -c 1 -W 20 fd00:2::2");
+    });
+}
+
+#[test]
+fn plan_on_a_running_gateway_tells_only_what_differs() {
+    trial::run_with_tun(|| {
+        let bed = Bed::two_gateways(2, Family::V4);
+        assert!(plan(&bed.gateways[0]).starts_with("# nothing to do"));
+        run(bed.gateway(0), "ip link set dev cable1 txqueuelen 77");
+        assert_eq!(plan(&bed.gateways[0]), "ip link set dev cable1 txqueuelen 500\n");
+        let queue = crate::bed::json(bed.gateway(0), "ip -j link show dev cable1")[0]["txqlen"].as_u64();
+        assert_eq!(queue, Some(77), "plan changes nothing");
+    });
+}
+
+fn plan(gateway: &Gateway) -> String {
+    let [mesh, key] = ["mesh.toml", "private.key"].map(|name| gateway.folder().join(name).display().to_string());
+    gateway.ask(&["plan", &mesh, "--key", &key]).unwrap_or_else(|error| panic!("{error}"))
+}
