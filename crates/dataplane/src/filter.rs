@@ -1,14 +1,15 @@
 //! Which inner packets may come out of a channel: WireGuard's rule, in both directions.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use meshtun_offload::packet::Addresses;
 
 /// The prefixes between which a channel's received packets must travel.
 ///
 /// Source: one of the peer's networks, its link-local address on this channel, or, for ICMP errors alone, any
-/// router on the way. Destination: one of our networks, or our link-local address. With `transit` everything passes.
+/// router on the way. Destination: one of our networks, our link-local address, or the link itself (multicast of link
+/// scope: MLD, OSPF and the like, which no router passes on). With `transit` everything passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     transit: bool,
@@ -34,7 +35,7 @@ impl Filter {
     pub fn new(peer: &[IpNet], ours: &[IpNet], link_locals: (Ipv6Addr, Ipv6Addr), transit: bool) -> Filter {
         let host = |address: Ipv6Addr| IpNet::from(IpAddr::V6(address));
         let sources = peer.iter().copied().chain([host(link_locals.0)]);
-        let destinations = ours.iter().copied().chain([host(link_locals.1)]);
+        let destinations = ours.iter().copied().chain([host(link_locals.1)]).chain(LINK_SCOPE);
         Filter { transit, sources: Ranges::new(sources), destinations: Ranges::new(destinations) }
     }
 
@@ -59,6 +60,12 @@ impl Filter {
         }
     }
 }
+
+/// Multicast that stays on the link: RFC 5771 section 4, RFC 4291 section 2.7.
+const LINK_SCOPE: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0), 16)),
+];
 
 /// Whether a router may have this source address: neither unspecified, loopback nor multicast.
 fn routable(addresses: &Addresses) -> bool {
@@ -147,7 +154,11 @@ mod tests {
             ("fd00:202::1", "fd00:207::1", Verdict::Pass),
             ("fe80::2:0", "fe80::1:0", Verdict::Pass),
             ("fe80::2:1", "fe80::1:0", Verdict::PassIfIcmpError),
-            ("fe80::2:0", "ff02::1", Verdict::BadDestination),
+            ("fe80::2:0", "ff02::16", Verdict::Pass),
+            ("fe80::9:0", "ff02::16", Verdict::PassIfIcmpError),
+            ("fe80::2:0", "ff05::2", Verdict::BadDestination),
+            ("10.202.0.1", "224.0.0.5", Verdict::Pass),
+            ("10.202.0.1", "224.0.1.1", Verdict::BadDestination),
         ] {
             assert_eq!(filter.judge(&addresses(source, destination)), verdict, "{source} to {destination}");
         }
@@ -169,7 +180,7 @@ mod tests {
                 prefixes.iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1).map(|(_, p)| *p).collect();
             let ranges = Ranges::new(kept.iter().copied());
             for probe in ["0.0.0.0", "9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0", "255.255.255.255"] {
-                let address: std::net::Ipv4Addr = probe.parse().unwrap();
+                let address: Ipv4Addr = probe.parse().unwrap();
                 let expected = kept.iter().any(|p| p.contains(&IpAddr::V4(address)));
                 assert_eq!(ranges.has_v4(address.into()), expected, "{probe} in {kept:?}");
             }
