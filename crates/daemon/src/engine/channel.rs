@@ -1,6 +1,7 @@
 //! One channel on the control side: its conversation with the peer, and what that orders.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -42,6 +43,8 @@ pub(super) struct Channel {
     pub(super) carrier: Carrier,
     pub(super) endpoint: Endpoint,
     pub(super) history: History,
+    /// Handshake messages that were of no use, by reason.
+    pub(super) refused: BTreeMap<&'static str, u64>,
     conversation: Conversation,
     peer: String,
     journal: Journal,
@@ -85,6 +88,7 @@ impl Channel {
             carrier,
             endpoint,
             history,
+            refused: BTreeMap::new(),
             conversation,
             peer,
             journal,
@@ -108,6 +112,7 @@ impl Channel {
 
     pub(super) fn handle_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], under_load: bool) {
         if let Err(error) = self.conversation.handle_handshake(now, from, datagram, under_load) {
+            *self.refused.entry(error.label()).or_default() += 1;
             self.journal.handshake_refused(&from, &error, now);
         }
     }

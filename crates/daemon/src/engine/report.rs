@@ -99,6 +99,7 @@ fn mark_lone_channels(shown: &mut [status::Channel], channels: &[Channel], now: 
 fn dropped(channel: &Channel, counters: &meshtun_dataplane::CountersSnapshot) -> BTreeMap<String, u64> {
     let both = counters.sending.dropped.iter().chain(&counters.receiving.dropped);
     let mut dropped: BTreeMap<String, u64> = both.map(|(reason, n)| (reason.label().to_owned(), *n)).collect();
+    dropped.extend(channel.refused.iter().map(|(reason, n)| ((*reason).to_owned(), *n)));
     if let Ok(overflow @ 1..) = channel.udp.drops() {
         dropped.insert(status::RECEIVE_BUFFER_FULL.into(), overflow);
     }

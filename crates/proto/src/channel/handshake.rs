@@ -57,6 +57,22 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// The reason under which the message is counted: words for tables and metrics, never changed.
+    pub fn label(self) -> &'static str {
+        match self {
+            HandshakeError::Malformed => "handshake-malformed",
+            HandshakeError::WrongMac1 => "handshake-wrong-mac1",
+            HandshakeError::CookieSent => "handshake-under-load",
+            HandshakeError::Noise(NoiseError::UnknownIndex) | HandshakeError::Cookie(CookieError::Unasked) => {
+                "handshake-unasked"
+            }
+            HandshakeError::Noise(_) | HandshakeError::Cookie(CookieError::Forged) => "handshake-forged",
+            HandshakeError::OtherSuite { .. } => "handshake-other-cipher",
+            HandshakeError::Replayed => "handshake-replayed",
+            HandshakeError::Closed => "handshake-closed",
+        }
+    }
+
     /// Whether it says something about the peer, rather than about whoever sent a datagram.
     fn concerns_peer(self) -> bool {
         match self {
