@@ -28,6 +28,10 @@ const HEADER: usize = 10;
 /// The least time that the sender sleeps: below it, what is due is sent together.
 const TICK: Duration = Duration::from_micros(200);
 
+/// The longest standstill that a sender makes up for by sending at once what it missed: longer ones happen on a machine
+/// that is paused or overloaded, and what was missed in them would only overflow buffers on the way.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
 /// A train that can be sent.
 #[derive(Clone, Debug)]
 pub struct UdpTrain {
@@ -69,6 +73,8 @@ impl UdpTrain {
 
     /// Sends it and waits for the last datagrams.
     ///
+    /// A sender that was held up for long goes on at its rate, and ends later.
+    ///
     /// A datagram that the client's kernel refuses is counted and not sent again.
     ///
     /// # Errors
@@ -108,6 +114,25 @@ struct Plan {
     marker: Marker,
 }
 
+/// When datagrams are due.
+struct Pace {
+    interval: Duration,
+    /// By how much all that is to come is later than planned.
+    delay: Duration,
+}
+
+impl Pace {
+    /// How long to wait for the time of a datagram, which has come if there is none.
+    fn early(&mut self, number: u64, now: Duration) -> Option<Duration> {
+        let due = self.interval.mul_f64(number as f64) + self.delay;
+        let late = now.saturating_sub(due);
+        if late > CATCH_UP {
+            self.delay += late;
+        }
+        due.checked_sub(now).filter(|early| !early.is_zero())
+    }
+}
+
 struct Sender {
     payload: Vec<u8>,
     flows: Vec<SendingFlow>,
@@ -135,9 +160,9 @@ impl Sender {
 
     /// Sends what is due, sleeps until more is, and so on to the end.
     fn send(&mut self, plan: &Plan, start: Instant) {
+        let mut pace = Pace { interval: plan.interval, delay: Duration::ZERO };
         for number in 0..plan.count {
-            let due = plan.interval.mul_f64(number as f64);
-            while let Some(early) = due.checked_sub(start.elapsed()).filter(|early| !early.is_zero()) {
+            while let Some(early) = pace.early(number, start.elapsed()) {
                 thread::sleep(early.max(TICK));
             }
             self.send_one_of_each(number);
@@ -211,5 +236,31 @@ fn note(arrivals: &mut [Arrivals], plan: &Plan, datagram: &[u8], now: Duration) 
         arrivals.get_mut(usize::from(flow)).filter(|_| number < plan.count && plan.marker.matches(payload, 0))
     {
         flow.arrived(number, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn what_a_short_standstill_missed_is_sent_at_once() {
+        let mut pace = Pace { interval: ms(20), delay: Duration::ZERO };
+        assert_eq!(pace.early(1, ms(5)), Some(ms(15)));
+        assert_eq!(pace.early(1, ms(110)), None);
+        assert_eq!(pace.early(5, ms(110)), None);
+        assert_eq!(pace.early(6, ms(110)), Some(ms(10)));
+    }
+
+    #[test]
+    fn after_a_long_standstill_the_train_goes_on_at_its_rate() {
+        let mut pace = Pace { interval: ms(20), delay: Duration::ZERO };
+        assert_eq!(pace.early(1, ms(3_600)), None);
+        assert_eq!(pace.early(2, ms(3_600)), Some(ms(20)));
+        assert_eq!(pace.early(3, ms(3_621)), Some(ms(19)));
     }
 }

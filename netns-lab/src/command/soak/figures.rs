@@ -210,7 +210,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// To three decimals: more would pretend.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 

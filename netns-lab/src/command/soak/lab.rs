@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{
     Initiator,
     conversation::{Account, Conversation},
-    figures::{Channel, Figures, Tcp},
+    figures::{Channel, Figures, Tcp, round},
 };
 
 /// Channels of the link.
@@ -63,12 +63,12 @@ pub(super) fn run(initiator: Initiator, program: &Program, duration: Duration) -
     let before = ends.look()?;
     let begun = Instant::now();
     let ([to_peer, to_meshtun], accounts) = ends.load(duration)?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = begun.elapsed();
     let after = ends.look().context("after the load")?;
     let [renewed_by_meshtun, renewed_by_peer] = [0, 1].map(|end| after.handshakes[end] - before.handshakes[end]);
     Ok(Figures {
         initiator: initiator.name(),
-        seconds,
+        seconds: round(seconds.as_secs_f64()),
         datagrams_to_peer: to_peer.total().into(),
         datagrams_to_meshtun: to_meshtun.total().into(),
         tcp: accounts.into_iter().collect::<Tcp>(),
