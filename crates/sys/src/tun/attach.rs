@@ -75,7 +75,7 @@ impl AttachError {
 
     fn from_open(name: &str, source: io::Error) -> AttachError {
         match source.raw_os_error() {
-            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => AttachError::NoDevNetTun,
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ENOTTY) => AttachError::NoDevNetTun,
             _ => AttachError::from_io(name, source),
         }
     }
@@ -117,12 +117,13 @@ pub(super) fn attach(name: &str) -> Result<OwnedFd, AttachError> {
     Ok(fd)
 }
 
-/// Whether tun devices can be used by this process: `/dev/net/tun` is there and opens.
+/// Whether tun devices can be used by this process: `/dev/net/tun` is there, opens, and is what its name says.
 ///
 /// # Errors
 /// [`AttachError::NoDevNetTun`] or [`AttachError::Permission`].
 pub fn access() -> Result<(), AttachError> {
-    open(CLONE_DEVICE).map(drop)
+    let fd = open(CLONE_DEVICE)?;
+    features(&fd).map(drop).map_err(|error| AttachError::from_open(CLONE_DEVICE, error))
 }
 
 /// Makes a persistent tun device of the effective user's without configuring it, for tests and labs; fails if the
