@@ -1,7 +1,8 @@
 //! The one integration-test binary. What belongs where:
 //!
 //! - `architecture`: the workspace's dependencies point the way that `ARCHITECTURE.md` says.
-//! - `bed`: what the other modules stand on: a lab with running gateways, programs that must be installed.
+//! - `bed`, `kernel`: what the other modules stand on: a lab with running gateways, programs that must be installed; what
+//!   the kernel holds.
 //! - `demo`: the README's first command.
 //! - `cli`: arguments, files, error messages and exit codes; no namespaces.
 //! - `traffic`: TCP and UDP through a link, IPv4 and IPv6, order within a flow.
@@ -18,6 +19,7 @@ mod bed;
 mod cli;
 mod demo;
 mod hostile;
+mod kernel;
 mod routes;
 mod tools;
 mod traffic;

@@ -2,7 +2,6 @@
 
 mod down;
 mod foreign;
-mod kernel;
 mod plan;
 mod restart;
 mod up;

@@ -6,8 +6,8 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use super::kernel::{HASH_POLICIES, only_unreachable, our_devices, our_routes};
 use crate::bed::{Bed, PATIENCE, assert_unreachable, eventually, ping};
+use crate::kernel::{HASH_POLICIES, only_unreachable, our_devices, our_routes};
 
 #[test]
 fn down_leaves_nothing_but_the_unreachable_routes() {

@@ -8,8 +8,8 @@ use netns_lab::{
     trial,
 };
 
-use super::kernel::{NONE, differences, everything, our_routes};
 use crate::bed::{Bed, PATIENCE, eventually, run};
+use crate::kernel::{NONE, differences, everything, our_routes};
 
 #[test]
 fn devices_routes_and_addresses_of_others_are_left_alone() {

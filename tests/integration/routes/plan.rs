@@ -6,8 +6,8 @@ use netns_lab::{
     trial,
 };
 
-use super::kernel::{NONE, differences, everything, our_devices};
 use crate::bed::{Bed, PATIENCE, run};
+use crate::kernel::{NONE, differences, everything, our_devices};
 
 #[test]
 fn the_commands_of_plan_typed_by_hand_make_what_up_makes() {

@@ -10,8 +10,8 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use super::kernel::{our_devices, our_routes};
 use crate::bed::{Bed, PATIENCE, assert_unreachable, eventually, ping};
+use crate::kernel::{our_devices, our_routes};
 
 #[test]
 fn after_sigterm_devices_and_routes_stay_without_carrier_and_a_start_takes_them_up_again() {

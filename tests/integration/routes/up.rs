@@ -6,8 +6,8 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use super::kernel::{HASH_POLICIES, PREFIXES, Route, UNREACHABLE, our_devices, our_routes};
 use crate::bed::{Bed, assert_unreachable, eventually, json};
+use crate::kernel::{HASH_POLICIES, PREFIXES, Route, UNREACHABLE, our_devices, our_routes};
 
 #[test]
 fn up_spreads_each_network_over_all_devices_with_an_unreachable_route_beneath() {

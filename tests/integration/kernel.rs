@@ -11,41 +11,41 @@ use crate::bed::json;
 const PROTOCOL: &str = "109";
 
 /// The metric of the routes beneath ours.
-pub(super) const UNREACHABLE: u64 = 4_278_198_272;
+pub(crate) const UNREACHABLE: u64 = 4_278_198_272;
 
 /// Prefixes of the other site in a lab of two gateways, seen from the first.
-pub(super) const PREFIXES: [&str; 2] = ["10.2.0.0/24", "fd00:2::/64"];
+pub(crate) const PREFIXES: [&str; 2] = ["10.2.0.0/24", "fd00:2::/64"];
 
 /// No [`differences`].
-pub(super) const NONE: [&str; 0] = [];
+pub(crate) const NONE: [&str; 0] = [];
 
 /// The settings of the machine that a gateway changes.
-pub(super) const HASH_POLICIES: [&str; 2] =
+pub(crate) const HASH_POLICIES: [&str; 2] =
     ["net.ipv4.fib_multipath_hash_policy", "net.ipv6.fib_multipath_hash_policy"];
 
 /// A route of ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Route {
-    pub(super) prefix: String,
-    pub(super) metric: u64,
+pub(crate) struct Route {
+    pub(crate) prefix: String,
+    pub(crate) metric: u64,
     /// The source address of the gateway's own packets.
-    pub(super) source: Option<String>,
+    pub(crate) source: Option<String>,
     /// What it leads over: device, and the other end's address there. Nothing if it is unreachable.
-    pub(super) legs: Vec<(String, Option<String>)>,
+    pub(crate) legs: Vec<(String, Option<String>)>,
 }
 
 /// All routes of ours in the main table, IPv4 first.
-pub(super) fn our_routes(node: &Node) -> Vec<Route> {
+pub(crate) fn our_routes(node: &Node) -> Vec<Route> {
     routes(node, &format!("show proto {PROTOCOL}")).iter().map(route).collect()
 }
 
 /// The routes under a prefix that lead nowhere.
-pub(super) fn only_unreachable() -> Vec<Route> {
+pub(crate) fn only_unreachable() -> Vec<Route> {
     PREFIXES.map(|prefix| Route { prefix: prefix.into(), metric: UNREACHABLE, source: None, legs: Vec::new() }).into()
 }
 
 /// A device's index by its name, of all devices of ours.
-pub(super) fn our_devices(node: &Node) -> BTreeMap<String, u64> {
+pub(crate) fn our_devices(node: &Node) -> BTreeMap<String, u64> {
     let links = json(node, "ip -j link show");
     let ours = |link: &&Value| link["ifalias"].as_str().is_some_and(|alias| alias.starts_with("meshtun "));
     let named = |link: &Value| (text(link, "ifname"), link["ifindex"].as_u64().expect("a device has an index"));
@@ -54,7 +54,7 @@ pub(super) fn our_devices(node: &Node) -> BTreeMap<String, u64> {
 
 /// Everything that a gateway may have changed or must not change, a line each: devices, addresses, routes and rules of
 /// all tables, settings of the machine and of our devices. Not what comes and goes by itself.
-pub(super) fn everything(node: &Node) -> BTreeSet<String> {
+pub(crate) fn everything(node: &Node) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for what in ["-d link show", "address show", "-4 route show table all", "-6 route show table all", "rule show"] {
         let list = json(node, &format!("ip -j {what}"));
@@ -71,7 +71,7 @@ pub(super) fn everything(node: &Node) -> BTreeSet<String> {
 }
 
 /// The lines in which two answers of [`everything`] differ.
-pub(super) fn differences(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn differences(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     let gone = before.difference(after).map(|line| format!("- {line}"));
     gone.chain(after.difference(before).map(|line| format!("+ {line}"))).collect()
 }
