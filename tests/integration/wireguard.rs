@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,6 +28,9 @@ const MTU: u64 = 1420;
 
 /// What a transport message adds to a packet: header and tag.
 const OVERHEAD: u64 = 32;
+
+/// New sessions that are made one after the other: a message that overtakes its key is seen among so many.
+const HANDSHAKES: usize = 30;
 
 /// What wireguard-go says of a plaintext that is no IP packet, as a control frame is none.
 const NO_PACKET: &str = "invalid IP version";
@@ -330,5 +334,29 @@ fn aes_towards_plain_wireguard_is_refused_before_anything_is_touched() {
         assert!(error.contains("aes-256-gcm") && error.contains("chacha20-poly1305"), "{error}");
         let devices: Vec<_> = ends.gateway.node().links().unwrap().into_iter().map(|link| link.name).collect();
         assert!(!devices.iter().any(|device| ends.gateway.devices().contains(device)), "{devices:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_initiates_may_speak_as_soon_as_it_is_answered() {
+    trial::run_with_tun(|| {
+        let ends = Ends::up(Family::V4, |_, _, setup| setup.keepalive = Some(25));
+        let node = &ends.topology.sites[1].gateway;
+        for round in 1..=HANDSHAKES {
+            // Its stamps have steps of 17 ms, and meshtun answers no stamp twice.
+            thread::sleep(Duration::from_millis(20));
+            // Forgets the session, and has a keepalive to send at once.
+            for interface in ends.peer.interfaces() {
+                let file = ends.topology.lab.folder().join(format!("{interface}.conf"));
+                run(node, &format!("wg setconf {interface} {}", file.display()));
+            }
+            eventually("the peer has a new session", || ends.peer.logged("Received handshake response") >= 2 * round);
+        }
+        eventually("every session was confirmed by its first message", || {
+            ends.channels().iter().all(|channel| channel["sessions"].as_u64() > Some(HANDSHAKES as u64))
+        });
+        for channel in ends.channels() {
+            assert!(channel["dropped"]["unknown-session"].is_null(), "{channel}");
+        }
     });
 }

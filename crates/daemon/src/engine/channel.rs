@@ -205,7 +205,15 @@ impl Channel {
 
     /// Carries out all that the conversation ordered. Carrier that is due waits for [`Channel::raise`].
     pub(super) fn carry_out(&mut self, now: Instant, plane: &DataPlane) {
+        let mut is_new = false;
         while let Some(output) = self.conversation.poll_output() {
+            is_new |= matches!(output, Output::InstallReceive(_));
+            // What follows a new key tells the peer that it may use it, and the peer's first packet may be here before
+            // the receiving half has looked at its orders: it would be lost as of an unknown session.
+            if is_new && matches!(output, Output::Transmit { .. } | Output::Seal { .. }) {
+                plane.settle();
+                is_new = false;
+            }
             self.obey(output, now, plane);
         }
         self.note_state(now);
