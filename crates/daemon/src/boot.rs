@@ -1,8 +1,8 @@
 //! The order in which a gateway comes up, and goes.
 //!
-//! Everything that can be wrong with the file, the keys, the permissions, the ports and the names is found before
-//! anything of the machine is changed. Then the `unreachable` routes come first, so that no packet leaves in clear
-//! while the rest is made.
+//! Everything that can be wrong with the file, the keys and the permissions is found before anything of the machine is
+//! changed. Then the `unreachable` routes come, before sockets, devices and all else that may fail: from there on no packet
+//! for a peer's network leaves in clear, whether the gateway comes up or not.
 
 use std::{
     path::PathBuf,
@@ -62,6 +62,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let _lock = lock::take(directories)?;
     let stamps = open_stamps(directories, &gateway)?;
     let network = Network::new()?.with_record(directories.sysctl_record());
+    // Before all that may fail: packets for the peers' networks must not take the default route while somebody finds out.
+    network.protect(&desired(&gateway.view, &Surroundings::default())).await?;
     let running = come_up(&options, gateway, stamps, network.clone()).await?;
 
     let Running { mut engine, events, mut inputs, server } = running;

@@ -54,6 +54,13 @@ pub fn difference(desired: &Desired, actual: &Actual, protection: Protection) ->
     Ok(difference.steps)
 }
 
+/// The steps that make the `unreachable` routes of `desired`, and none else.
+pub(crate) fn protection(desired: &Desired, actual: &Actual) -> Vec<Step> {
+    let mut difference = Difference::new(desired, actual);
+    difference.protect();
+    difference.steps
+}
+
 fn foreign(desired: &Desired, actual: &Actual) -> Vec<Foreign> {
     let devices = desired.devices.iter().filter_map(|device| actual.devices.get(&device.name));
     let devices =

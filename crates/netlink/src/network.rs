@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::apply::{self, Failure};
 use crate::connection::Connection;
+use crate::difference::protection;
 use crate::read::{self, Which};
 use crate::sysctl::{self, Record};
 use crate::{
@@ -118,6 +119,13 @@ impl Network {
             warn!("the kernel does not keep what `{step}` does");
         }
         Ok(made)
+    }
+
+    /// Makes the `unreachable` routes of `desired` and changes nothing else: the first thing of a gateway that comes up,
+    /// so that its packets stay off every other route even if nothing after it succeeds.
+    pub async fn protect(&self, desired: &Desired) -> Result<(), ConvergeError> {
+        let steps = protection(desired, &self.actual(desired).await?);
+        Ok(self.apply_all(&steps).await?)
     }
 
     /// Makes the steps in order, up to the first that fails.
