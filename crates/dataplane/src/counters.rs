@@ -92,6 +92,10 @@ impl Drops {
         self.0[reason as usize].add(n);
     }
 
+    fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize].get()
+    }
+
     fn snapshot(&self) -> Vec<(DropReason, u64)> {
         let counted = DropReason::ALL.iter().map(|&reason| (reason, self.0[reason as usize].get()));
         counted.filter(|(_, n)| *n > 0).collect()
@@ -182,9 +186,15 @@ impl Counters {
     }
 
     /// What the channel's timers need: (inner packets sent, messages sent, inner packets received, messages received).
+    ///
+    /// A packet that the underlay refused counts as sent here: nobody will answer it either, and a channel whose underlay
+    /// is gone must not pass for one that has nothing to say.
     pub fn traffic(&self) -> (u64, u64, u64, u64) {
         let (sending, receiving) = (&self.sending, &self.receiving);
-        (sending.packets.get(), sending.messages.get(), receiving.packets.get(), receiving.messages.get())
+        let refused = [DropReason::Unreachable, DropReason::SendError, DropReason::TooBigForUnderlay];
+        let refused: u64 = refused.into_iter().map(|reason| sending.drops.get(reason)).sum();
+        let sent = sending.packets.get() + refused;
+        (sent, sending.messages.get() + refused, receiving.packets.get(), receiving.messages.get())
     }
 }
 
@@ -232,6 +242,17 @@ mod tests {
         let receiving = std::ptr::from_ref(&counters.receiving).addr();
         assert_eq!((sending % 128, receiving % 128), (0, 0));
         assert!(sending.abs_diff(receiving) >= size_of::<SendCounters>().min(size_of::<ReceiveCounters>()));
+    }
+
+    #[test]
+    fn what_the_underlay_refused_counts_as_sent_for_the_timers_and_nowhere_else() {
+        let counters = Counters::default();
+        counters.sending.packets.add(5);
+        counters.sending.messages.add(6);
+        counters.sending.drops.add(DropReason::Unreachable, 3);
+        counters.sending.drops.add(DropReason::NoSession, 7);
+        assert_eq!(counters.traffic(), (8, 9, 0, 0));
+        assert_eq!(counters.snapshot().sending.packets, 5);
     }
 
     #[test]
