@@ -14,6 +14,8 @@ pub(crate) struct Resolved {
     pub(crate) host: String,
     /// Empty if the name has no address, or the look-up failed.
     pub(crate) addresses: Vec<IpAddr>,
+    /// Why there are none.
+    pub(crate) error: Option<String>,
 }
 
 /// The names that are wanted, each looked up at most once at a time and not too often.
@@ -42,9 +44,9 @@ impl Resolver {
         if self.is_due(host, now) {
             let (host, results) = (host.to_owned(), self.results.clone());
             tokio::spawn(async move {
-                let addresses = look_up(&host).await;
+                let (addresses, error) = look_up(&host).await;
                 // The engine has ended.
-                let _nobody_listens = results.send(Resolved { host, addresses }).await;
+                let _nobody_listens = results.send(Resolved { host, addresses, error }).await;
             });
         }
     }
@@ -52,6 +54,9 @@ impl Resolver {
     /// Takes note that a look-up has ended.
     pub(crate) fn finished(&mut self, resolved: &Resolved, now: Instant) {
         let Some(lookup) = self.hosts.get_mut(&resolved.host) else { return };
+        if let Some(error) = &resolved.error {
+            complain(&resolved.host, error, lookup.wait);
+        }
         lookup.under_way = false;
         lookup.not_before = now + lookup.wait;
         lookup.wait = (2 * lookup.wait).min(LONGEST_WAIT);
@@ -75,13 +80,20 @@ impl Resolver {
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-async fn look_up(host: &str) -> Vec<IpAddr> {
+/// A name without an address is told once, when it is looked up for the first time; a channel that waits for it shows it.
+fn complain(host: &str, error: &str, wait: Duration) {
+    if wait == FIRST_WAIT {
+        tracing::warn!("the endpoint {host} has no address: {error}; tried again every {} s", LONGEST_WAIT.as_secs());
+    } else {
+        tracing::debug!("the endpoint {host} has no address: {error}");
+    }
+}
+
+/// The addresses of a name, or why there are none.
+async fn look_up(host: &str) -> (Vec<IpAddr>, Option<String>) {
     match tokio::net::lookup_host((host, 0)).await {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(error) => {
-            tracing::debug!("look-up of {host}: {error}");
-            Vec::new()
-        }
+        Ok(found) => (found.map(|address| address.ip()).collect(), None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
     }
 }
 
@@ -134,13 +146,13 @@ mod tests {
         for _ in 0..8 {
             assert!(resolver.is_due("gw", now));
             assert!(!resolver.is_due("gw", now + Duration::from_secs(3600)), "one is under way");
-            resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new() }, now);
+            resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new(), error: None }, now);
             let started = now;
             while !{ resolver.is_due("gw", now) } {
                 now += Duration::from_secs(1);
             }
             waits.push((now - started).as_secs());
-            resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new() }, now);
+            resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new(), error: None }, now);
             now += Duration::from_secs(60);
         }
         assert!(waits.is_sorted() && waits[0] == 1 && waits[7] == 30, "{waits:?}");
@@ -151,7 +163,7 @@ mod tests {
         let (mut resolver, _results) = Resolver::new();
         let now = Instant::now();
         assert!(resolver.is_due("gw", now));
-        resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new() }, now);
+        resolver.finished(&Resolved { host: "gw".into(), addresses: Vec::new(), error: None }, now);
         assert!(!resolver.is_due("gw", now));
         resolver.reached("gw");
         assert!(resolver.is_due("gw", now));

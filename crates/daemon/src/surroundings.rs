@@ -50,6 +50,7 @@ pub(crate) async fn look(network: &Network, view: &View) -> Result<(Surroundings
     surroundings.source = own_address(network, view.address, &mut warnings).await?;
     surroundings.source6 = own_address(network, view.address6, &mut warnings).await?;
     warnings.extend(bystanders(network, view).await?);
+    warnings.extend(not_forwarding(network, view)?);
     Ok((surroundings, warnings))
 }
 
@@ -122,6 +123,22 @@ async fn own_address<A: Copy + Into<IpAddr>>(
          which the other side may drop; add it (for example `ip address add {ip} dev lo`) and start again"
     ));
     Ok(None)
+}
+
+/// Families of which this gateway has networks behind it and which the kernel does not forward.
+fn not_forwarding(network: &Network, view: &View) -> Result<Vec<String>, NetworkError> {
+    let mut warnings = Vec::new();
+    for (ipv6, key) in [(false, "net.ipv4.ip_forward"), (true, "net.ipv6.conf.all.forwarding")] {
+        let is_network =
+            |prefix: &&ipnet::IpNet| prefix.addr().is_ipv6() == ipv6 && prefix.prefix_len() < prefix.max_prefix_len();
+        let Some(prefix) = view.local_networks.iter().find(is_network) else { continue };
+        if !network.forwards(ipv6)? {
+            warnings.push(format!(
+                "this machine does not forward packets between its links and {prefix}: set it with `sysctl -w {key}=1`"
+            ));
+        }
+    }
+    Ok(warnings)
 }
 
 /// Routes of others that take packets past the links.

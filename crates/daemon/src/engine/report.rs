@@ -87,7 +87,8 @@ fn mark_lone_channels(shown: &mut [status::Channel], channels: &[Channel], now: 
         return;
     }
     for (shown, channel) in shown.iter_mut().zip(channels) {
-        if channel.is_unanswered(now) && !channel.is_refused() {
+        let never_up = channel.history.last_handshake.is_none();
+        if never_up && channel.is_unanswered(now) && !channel.is_refused() {
             shown.state = ChannelState::Unmatched;
             let doubt =
                 "others of this link are up, so the other end lacks this channel, or its port is not let through";
