@@ -32,11 +32,27 @@ pub(crate) enum LogFormat {
 /// Starts logging, once in a process. `MESHTUN_LOG` overrides `verbose`.
 pub(crate) fn start(format: LogFormat, verbose: bool) {
     let level = if verbose { Level::DEBUG } else { Level::INFO };
-    let filter = EnvFilter::try_from_env("MESHTUN_LOG").unwrap_or_else(|_| EnvFilter::new(default_filter(level)));
+    let asked = std::env::var("MESHTUN_LOG").ok().filter(|asked| !asked.is_empty());
+    let chosen = asked.as_deref().and_then(filter_of);
+    let not_understood = asked.filter(|_| chosen.is_none());
+    let filter = chosen.unwrap_or_else(|| EnvFilter::new(default_filter(level)));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.event_format(Lines::for_stderr()).init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
+    if let Some(asked) = not_understood {
+        tracing::warn!("MESHTUN_LOG={asked}: neither error, warn, info, debug nor a list like `meshtun_netlink=debug`");
+    }
+}
+
+/// A level for all of it, or tracing-subscriber's directives. A lone word that is no level would be taken for the name of
+/// a part of the program, and nothing else would be logged.
+fn filter_of(asked: &str) -> Option<EnvFilter> {
+    match asked.parse::<Level>() {
+        Ok(level) => Some(EnvFilter::new(default_filter(level))),
+        Err(_) if asked.contains('=') => EnvFilter::try_new(asked).ok(),
+        Err(_) => None,
     }
 }
 

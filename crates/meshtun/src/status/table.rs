@@ -41,8 +41,23 @@ fn render_link(link: &Link, now: u64) -> String {
     for line in table(link, now).lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }
+    write_drops(&mut text, link);
     write_problems(&mut text, link);
     text
+}
+
+/// Why packets were dropped, of all channels together, most frequent first.
+fn write_drops(text: &mut String, link: &Link) {
+    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
+    for (reason, n) in link.channels.iter().flat_map(|channel| &channel.dropped) {
+        *reasons.entry(reason).or_default() += n;
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().filter(|(_, n)| *n > 0).collect();
+    reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    if !reasons.is_empty() {
+        let reasons: Vec<_> = reasons.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+        wrap(text, &format!("dropped: {}", reasons.join(", ")));
+    }
 }
 
 fn write_problems(text: &mut String, link: &Link) {
