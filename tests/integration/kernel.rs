@@ -76,6 +76,26 @@ pub(crate) fn differences(before: &BTreeSet<String>, after: &BTreeSet<String>) -
     gone.chain(after.difference(before).map(|line| format!("+ {line}"))).collect()
 }
 
+/// What a start that fails may leave in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing at all.
+    Nothing,
+    /// The `unreachable` routes, so that packets for the peer's networks do not take the default route.
+    Unreachable,
+}
+
+/// That nothing else than this was left since `before`.
+pub(crate) fn assert_left(node: &Node, before: &BTreeSet<String>, left: Left) {
+    let routes = if left == Left::Unreachable { only_unreachable() } else { Vec::new() };
+    assert_eq!(our_routes(node), routes);
+    let others: Vec<_> = differences(before, &everything(node))
+        .into_iter()
+        .filter(|line| !(line.starts_with("+ ip -") && line.contains(r#""type":"unreachable""#)))
+        .collect();
+    assert_eq!(others, NONE);
+}
+
 /// The settings of a device that decide where packets go.
 fn device_settings(device: &str) -> Vec<String> {
     let keys = ["ipv4.rp_filter", "ipv4.ignore_routes_with_linkdown", "ipv6.ignore_routes_with_linkdown"];

@@ -1,4 +1,5 @@
-//! Starts that cannot succeed: one line that says why, the right exit code, and nothing changed.
+//! Starts that cannot succeed: one line that says why, the right exit code, and nothing changed, but that the peer's
+//! networks are closed to the default route as soon as it is known which they are and the kernel takes it.
 
 use std::{
     fs,
@@ -15,14 +16,17 @@ use netns_lab::{
 
 use crate::{
     bed::{Bed, output, program},
-    kernel::{NONE, differences, everything},
+    kernel::{Left, assert_left, everything},
 };
 
 /// The machine or the operator's rights are at fault.
-const FAILED: i32 = 1;
+const FAILED: Ending = Ending { code: 1, left: Left::Nothing };
+
+/// As [`FAILED`], but the peer's networks are known by then.
+const FAILED_CLOSED: Ending = Ending { code: 1, left: Left::Unreachable };
 
 /// A file that the operator wrote is at fault.
-const CONFIGURATION: i32 = 78;
+const CONFIGURATION: Ending = Ending { code: 78, left: Left::Nothing };
 
 #[test]
 fn a_missing_mesh_file_is_named() {
@@ -91,7 +95,7 @@ fn a_port_that_is_busy_is_named_with_its_channel() {
         let start = Start::new();
         let take = || UdpSocket::bind("198.51.100.1:16417");
         let _taken = start.bed.gateway(0).run(take).expect("the node can be entered").expect("the port is free");
-        start.must_fail(start.up(), FAILED, &["cable/1", "198.51.100.1:16417", "in use"]);
+        start.must_fail(start.up(), FAILED_CLOSED, &["cable/1", "198.51.100.1:16417", "in use"]);
     });
 }
 
@@ -101,7 +105,7 @@ fn an_underlay_address_that_the_machine_does_not_have_is_named_with_its_channel(
         let start = Start::new();
         let mesh = fs::read_to_string(&start.mesh).expect("it is there").replace("198.51.100.1\"", "198.51.100.9\"");
         fs::write(&start.mesh, mesh).expect("it is ours");
-        start.must_fail(start.up(), FAILED, &["cable/0", "198.51.100.9"]);
+        start.must_fail(start.up(), FAILED_CLOSED, &["cable/0", "198.51.100.9"]);
     });
 }
 
@@ -113,7 +117,7 @@ fn a_missing_tun_driver_is_told_with_what_to_do() {
         for cover in ["mount -t tmpfs none /dev/net", "mount --bind /dev/null /dev/net/tun"] {
             let mut command = Command::new("unshare");
             command.args(["--mount", "sh", "-e", "-c", &format!("{cover}; exec \"$0\" \"$@\"")]);
-            start.must_fail(start.up_by(command), FAILED, &["/dev/net/tun is missing", "modprobe tun"]);
+            start.must_fail(start.up_by(command), FAILED_CLOSED, &["/dev/net/tun is missing", "modprobe tun"]);
         }
     });
 }
@@ -167,20 +171,28 @@ impl Start {
         starter
     }
 
-    /// That it ends with this code and one line with all of these words, and leaves the kernel as it was.
-    fn must_fail(&self, up: Command, code: i32, words: &[&str]) {
-        let before = everything(self.bed.gateway(0));
-        let output = output(self.bed.gateway(0), up);
+    /// That it ends so, says all of these words in one line, and leaves the kernel as it was.
+    fn must_fail(&self, up: Command, ending: Ending, words: &[&str]) {
+        let node = self.bed.gateway(0);
+        let before = everything(node);
+        let output = output(node, up);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(output.status.code(), Some(ending.code), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.starts_with("meshtun: "), "{said}");
         for word in words {
             assert!(said.contains(word), "{word} in {said}");
         }
-        assert_eq!(differences(&before, &everything(self.bed.gateway(0))), NONE);
+        assert_left(node, &before, ending.left);
         assert!(!self.folder.join("run/control.sock").exists());
     }
+}
+
+/// How a start fails.
+#[derive(Clone, Copy)]
+struct Ending {
+    code: i32,
+    left: Left,
 }
 
 fn path(path: &Path) -> &str {
