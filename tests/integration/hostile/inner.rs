@@ -68,7 +68,8 @@ fn a_transit_link_lets_packets_of_all_sources_pass() {
 fn spoof(bed: &Bed, address: &str) -> IpAddr {
     let address: IpAddr = address.parse().expect("an address");
     let length = if address.is_ipv4() { 32 } else { 128 };
-    run(bed.host(1), &format!("ip address add {address}/{length} dev lo"));
+    let prefix = format!("{address}/{length}").parse().expect("a prefix");
+    bed.host(1).add_address("lo", prefix).unwrap_or_else(|error| panic!("{error}"));
     address
 }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, process::Stdio};
 use netns_lab::{topology::Family, trial};
 use serde_json::Value;
 
-use super::tcp::assert_no_storm;
+use super::tcp::{SEGMENT, assert_no_storm};
 use crate::bed::{Bed, eventually, listens, output, words};
 
 /// iperf3's own default.
@@ -43,19 +43,16 @@ fn tcp(bed: &Bed, family: usize) {
         for directions in ["", " --bidir"] {
             let report = iperf3(bed, bed.addresses(1)[family], &format!("-C cubic -P {streams}{directions}"));
             let end = &report["end"];
-            assert_carried(&end["sum_sent"], &end["sum_received"]);
-            if !directions.is_empty() {
-                assert_carried(&end["sum_sent_bidir_reverse"], &end["sum_received_bidir_reverse"]);
+            let ways = if directions.is_empty() { &[""][..] } else { &["", "_bidir_reverse"] };
+            let count = |what: &str, way: &str, key: &str| end[format!("{what}{way}")][key].as_u64().expect("a count");
+            // Together: iperf3 has one thread for all, and on a busy machine one direction may wait for the other.
+            let received: u64 = ways.iter().map(|way| count("sum_received", way, "bytes")).sum();
+            assert!(received > 0, "{streams} streams{directions}: {end}");
+            for way in ways {
+                assert_no_storm(count("sum_sent", way, "retransmits"), count("sum_sent", way, "bytes") / SEGMENT);
             }
         }
     }
-}
-
-/// One direction: something arrived, and little was sent twice.
-fn assert_carried(sent: &Value, received: &Value) {
-    assert!(received["bytes"].as_u64() > Some(0), "{sent} {received}");
-    let bytes = sent["bytes"].as_u64().expect("iperf3 counts bytes");
-    assert_no_storm(sent["retransmits"].as_u64().expect("iperf3 counts retransmissions"), bytes / 1368);
 }
 
 /// From host1 to host2 for a second.

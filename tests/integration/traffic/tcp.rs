@@ -11,7 +11,7 @@ use netns_lab::{
 use crate::bed::Bed;
 
 /// Payload of a segment through a link over Ethernet: 1420 less IPv4's and TCP's headers with a timestamp.
-const SEGMENT: u64 = 1420 - 52;
+pub(super) const SEGMENT: u64 = 1420 - 52;
 
 #[test]
 fn tcp_over_ipv4_arrives_intact_in_either_direction_and_both_at_once() {
