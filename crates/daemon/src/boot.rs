@@ -55,15 +55,16 @@ pub struct Options {
 /// Why it did not come up, or ended.
 pub async fn run(options: Options) -> Result<(), Error> {
     let gateway = load(&options)?;
-    may_run()?;
-    may_open(channels::each(&gateway.view).count())?;
+    may_change_network()?;
     let directories = &options.directories;
     directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
     let _lock = lock::take(directories)?;
-    let stamps = open_stamps(directories, &gateway)?;
     let network = Network::new()?.with_record(directories.sysctl_record());
     // Before all that may fail: packets for the peers' networks must not take the default route while somebody finds out.
     network.protect(&desired(&gateway.view, &Surroundings::default())).await?;
+    tun::access()?;
+    may_open(channels::each(&gateway.view).count())?;
+    let stamps = open_stamps(directories, &gateway)?;
     let running = come_up(&options, gateway, stamps, network.clone()).await?;
 
     let Running { mut engine, events, mut inputs, server } = running;
@@ -116,11 +117,8 @@ fn load(options: &Options) -> Result<Gateway, Error> {
     Gateway::load(&mesh, &options.key)
 }
 
-fn may_run() -> Result<(), Error> {
-    if !capability::has_net_admin() {
-        return Err(Error::NoNetAdmin);
-    }
-    Ok(tun::access()?)
+fn may_change_network() -> Result<(), Error> {
+    if capability::has_net_admin() { Ok(()) } else { Err(Error::NoNetAdmin) }
 }
 
 /// Whether as many files may be opened as the channels need; the limit is raised as far as it goes.
