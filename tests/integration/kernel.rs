@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use netns_lab::Node;
 use serde_json::Value;
 
-use crate::bed::json;
+use crate::bed::{eventually, json, run};
 
 /// The protocol number of our routes.
 const PROTOCOL: &str = "109";
@@ -55,6 +55,8 @@ pub(crate) fn our_devices(node: &Node) -> BTreeMap<String, u64> {
 /// Everything that a gateway may have changed or must not change, a line each: devices, addresses, routes and rules of
 /// all tables, settings of the machine and of our devices. Not what comes and goes by itself.
 pub(crate) fn everything(node: &Node) -> BTreeSet<String> {
+    // The kernel makes a device's own address usable in its own time, and the routes of it then.
+    eventually("no address is tentative", || run(node, "ip -6 -o address show tentative").is_empty());
     let mut lines = BTreeSet::new();
     for what in ["-d link show", "address show", "-4 route show table all", "-6 route show table all", "rule show"] {
         let list = json(node, &format!("ip -j {what}"));
