@@ -3,8 +3,9 @@
 use std::{
     any, env,
     ffi::OsStr,
-    io::ErrorKind,
+    io::{self, ErrorKind, Write as _},
     process::{Command, Output},
+    thread,
 };
 
 use meshtun_sys::netns::{UserNamespaceError, command_in_user_namespace, cover_folder};
@@ -16,6 +17,9 @@ pub const REQUIRE: &str = "MESHTUN_REQUIRE_NETNS";
 
 /// Set in a test program that was started again inside a user namespace.
 const INSIDE: &str = "NETNS_LAB_INSIDE";
+
+/// What the line of a test that cannot run begins with.
+const SKIPPED: &str = "SKIPPED";
 
 /// Runs a test that needs namespaces.
 ///
@@ -38,6 +42,7 @@ pub fn run<F: FnOnce()>(body: F) {
         Ok(output) if output.status.success() => {
             let said = String::from_utf8_lossy(&output.stdout);
             assert!(said.contains("1 passed"), "the test program found no test {}:\n{said}", name_of::<F>());
+            String::from_utf8_lossy(&output.stderr).lines().filter(|line| line.starts_with(SKIPPED)).for_each(say);
         }
         Ok(output) => panic!("inside a user namespace:\n{}", text_of(&output)),
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::StorageFull) => {
@@ -59,17 +64,22 @@ pub fn run_with_tun<F: FnOnce()>(body: F) {
 }
 
 /// Says that a test cannot run, and why; panics if [`REQUIRE`] is set.
-#[allow(clippy::print_stderr, reason = "a skip must be seen, and the test harness has no other word for it")]
 pub fn skip(why: &str) {
     assert!(!is_set(env::var_os(REQUIRE).as_deref()), "{REQUIRE} is set, but {why}");
-    eprintln!("SKIPPED: {why}");
+    say(&format!("{SKIPPED} {}: {why}", thread::current().name().unwrap_or("a test")));
+}
+
+/// Past the test harness, which keeps what `eprintln!` says of a test that passes to itself.
+fn say(line: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _unheard = writeln!(io::stderr(), "{line}");
 }
 
 fn is_set(value: Option<&OsStr>) -> bool {
     value.is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-fn run_again(test: &str) -> std::io::Result<Output> {
+fn run_again(test: &str) -> io::Result<Output> {
     let mut command = Command::new(env::current_exe()?);
     command.args([test, "--exact", "--nocapture", "--include-ignored"]).env(INSIDE, "1");
     command_in_user_namespace(&mut command);
