@@ -127,7 +127,11 @@ impl Engine {
             let input = inputs.next(self.deadlines.first()).await;
             let now = Instant::now();
             match input {
-                Input::Events => self.handle_events(events, inputs).await,
+                Input::Events => {
+                    self.handle_events(events, inputs).await;
+                    // A queue that never empties would keep the runtime from its timers, signals and callers.
+                    tokio::task::yield_now().await;
+                }
                 Input::Deadline => self.handle_deadlines(now),
                 Input::Fold => {
                     self.each_channel(now, |channel| channel.fold(now));
