@@ -5,8 +5,10 @@
 //! so a counter has one writer and is never used twice.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
+    ops::Range,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Instant,
@@ -75,19 +77,25 @@ struct Wire {
     events: EventSender,
 }
 
-/// A sealed train waiting for room in the socket. Its memory is kept for the next time.
+/// Sealed trains waiting for room in the socket, at most those of one super-packet: the device is not read meanwhile.
+/// Their memory is kept for the next time.
 #[derive(Default)]
 struct Stuck {
     bytes: Vec<u8>,
+    trains: VecDeque<StuckTrain>,
+}
+
+struct StuckTrain {
+    bytes: Range<usize>,
     segment: usize,
     load: Load,
 }
 
 impl Stuck {
     fn keep(&mut self, train: &[u8], segment: usize, load: Load) {
-        self.bytes.clear();
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(train);
-        (self.segment, self.load) = (segment, load);
+        self.trains.push_back(StuckTrain { bytes: start..self.bytes.len(), segment, load });
     }
 }
 
@@ -145,6 +153,7 @@ impl SendingHalf {
                     turned = Turn::Busy;
                     packer.pack(&mut scratch.packet[..length]);
                     if packer.wire.is_stuck() {
+                        packer.flush();
                         return turned;
                     }
                 }
@@ -293,10 +302,6 @@ impl Packer<'_> {
         if !self.train.fits(length) {
             self.flush();
         }
-        if self.wire.is_stuck() {
-            // The rest of this super-packet: the device's queue holds what comes after it.
-            return self.wire.counters.sending.drops.add(DropReason::SendError, 1);
-        }
         let sealed = self.train.reserve(length).map(|room| self.key.seal(segment, padding, room));
         if !matches!(sealed, Some(Ok(_))) {
             return self.wire.counters.sending.drops.add(DropReason::NoSession, 1);
@@ -319,11 +324,18 @@ impl Packer<'_> {
 
 impl Wire {
     fn is_stuck(&self) -> bool {
-        !self.stuck.bytes.is_empty()
+        !self.stuck.trains.is_empty()
     }
 
     /// Sends a train, or keeps it if the socket has no room, or counts why it is lost.
     fn send(&mut self, train: &[u8], segment: usize, load: Load) {
+        if self.is_stuck() {
+            return self.stuck.keep(train, segment, load);
+        }
+        self.send_now(train, segment, load);
+    }
+
+    fn send_now(&mut self, train: &[u8], segment: usize, load: Load) {
         let Some(endpoint) = self.endpoint else {
             return self.counters.sending.drops.add(DropReason::NoEndpoint, load.packets);
         };
@@ -375,12 +387,14 @@ impl Wire {
     }
 
     fn resume(&mut self) {
-        let mut stuck = std::mem::take(&mut self.stuck);
-        let train = std::mem::take(&mut stuck.bytes);
-        self.send(&train, stuck.segment, stuck.load);
-        if self.stuck.bytes.is_empty() {
-            self.stuck.bytes = train;
-            self.stuck.bytes.clear();
+        let Stuck { mut bytes, mut trains } = std::mem::take(&mut self.stuck);
+        while let Some(train) = trains.pop_front() {
+            // Behind one that found no room again the others wait in their order.
+            self.send(&bytes[train.bytes], train.segment, train.load);
+        }
+        if !self.is_stuck() {
+            bytes.clear();
+            self.stuck = Stuck { bytes, trains };
         }
     }
 
