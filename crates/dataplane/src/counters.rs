@@ -124,6 +124,8 @@ pub(crate) struct ReceiveCounters {
     pub(crate) super_packets: Counter,
     pub(crate) trains: Counter,
     pub(crate) icmp_errors: Counter,
+    /// Authentic inner packets, whether they may pass or not.
+    pub(crate) data: Counter,
     pub(crate) drops: Drops,
 }
 
@@ -187,6 +189,9 @@ impl Counters {
 
     /// What the channel's timers need: (inner packets sent, messages sent, inner packets received, messages received).
     ///
+    /// A packet that came counts as received even if the filter or the device refuses it: its sender waits for a sign of
+    /// life (WireGuard arms its keepalive before it looks at the source).
+    ///
     /// A packet that the underlay refused counts as sent here: nobody will answer it either, and a channel whose underlay
     /// is gone must not pass for one that has nothing to say.
     pub fn traffic(&self) -> (u64, u64, u64, u64) {
@@ -194,7 +199,7 @@ impl Counters {
         let refused = [DropReason::Unreachable, DropReason::SendError, DropReason::TooBigForUnderlay];
         let refused: u64 = refused.into_iter().map(|reason| sending.drops.get(reason)).sum();
         let sent = sending.packets.get() + refused;
-        (sent, sending.messages.get() + refused, receiving.packets.get(), receiving.messages.get())
+        (sent, sending.messages.get(), receiving.data.get(), receiving.messages.get())
     }
 }
 
@@ -251,7 +256,8 @@ mod tests {
         counters.sending.messages.add(6);
         counters.sending.drops.add(DropReason::Unreachable, 3);
         counters.sending.drops.add(DropReason::NoSession, 7);
-        assert_eq!(counters.traffic(), (8, 9, 0, 0));
+        counters.receiving.data.add(2);
+        assert_eq!(counters.traffic(), (8, 6, 2, 0));
         assert_eq!(counters.snapshot().sending.packets, 5);
     }
 

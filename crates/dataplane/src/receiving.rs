@@ -238,6 +238,7 @@ impl ReceivingHalf {
             }
             return;
         }
+        self.counters.receiving.data.add(1);
         if !self.admitted.has(session) {
             return self.drop_one(DropReason::NotAdmitted);
         }
