@@ -211,7 +211,11 @@ impl Channel {
         self.handshakes.last_stamp = stamp;
 
         // The answer is on its way: an initiation of our own would only cross the peer's hello.
-        self.timers.not_before = self.timers.not_before.max(now + self.until_retry());
+        // Once: while an answer waits for its confirmation, another one (a replay to an end that restarted) puts off
+        // nothing more.
+        if self.sessions.iter().all(|session| session.confirmed) {
+            self.timers.not_before = self.timers.not_before.max(now + self.until_retry());
+        }
         let generation = self.sessions.next_generation();
         self.install(now, Agreed { keys, begun: now, from, initiated_by_us: false, generation });
         self.transmit(now, Destination::Addr(from), response);

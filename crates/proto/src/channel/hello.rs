@@ -216,8 +216,11 @@ impl Channel {
     fn report_unmatched(&mut self, now: Instant, why: Unmatched) {
         let is_silence = matches!(why, Unmatched::NoHello | Unmatched::Unheard);
         self.silent_greetings = if is_silence { self.silent_greetings.saturating_add(1) } else { 0 };
-        self.timers.slow = !is_silence || self.silent_greetings > 1;
-        self.timers.not_before = now + self.until_retry();
+        // While a session is in use, whoever failed to greet was somebody else, and the channel's own pace is not his to set.
+        if self.sessions.used().is_none() {
+            self.timers.slow = !is_silence || self.silent_greetings > 1;
+            self.timers.not_before = now + self.until_retry();
+        }
         self.unmatched = Some(why.clone());
         self.outputs.push_back(Output::Unmatched { why });
     }
