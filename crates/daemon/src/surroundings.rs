@@ -6,7 +6,7 @@ use std::{
 };
 
 use meshtun_config::{Host, LinkView, View};
-use meshtun_netlink::{Network, NetworkError};
+use meshtun_netlink::{ActualRoute, ActualRouteKind, Network, NetworkError};
 
 use crate::prefixes::prefixes;
 
@@ -141,18 +141,23 @@ fn not_forwarding(network: &Network, view: &View) -> Result<Vec<String>, Network
     Ok(warnings)
 }
 
-/// Routes of others that take packets past the links.
+/// Routes of others that take packets past the links: at once, or as soon as no channel is up and only our `unreachable`
+/// route would hold them.
 async fn bystanders(network: &Network, view: &View) -> Result<Vec<String>, NetworkError> {
     let routed: Vec<_> = view.links.iter().flat_map(|link| prefixes(&link.peer)).collect();
     let least = view.links.iter().map(|link| link.peer.priority).min().unwrap_or_default();
-    let metric = meshtun_netlink::multipath_metric(least.into());
-    let foreign = network.foreign_routes(&routed, metric).await?;
+    let ours = meshtun_netlink::multipath_metric(least.into());
+    let foreign = network.foreign_routes(&routed, meshtun_netlink::UNREACHABLE_METRIC).await?;
+    let leads_on = |route: &&ActualRoute| matches!(route.kind, ActualRouteKind::Unicast { .. });
     Ok(foreign
         .iter()
+        .filter(leads_on)
         .map(|route| {
             let (prefix, metric) = (route.prefix, route.metric);
+            let beneath = routed.contains(&prefix) && metric >= ours;
+            let when = if beneath { " as soon as no channel is up" } else { "" };
             format!(
-                "the route {prefix} metric {metric} is not of meshtun and takes packets past its links, unencrypted"
+                "the route {prefix} metric {metric} is not of meshtun and takes packets past its links{when}, unencrypted"
             )
         })
         .collect())
