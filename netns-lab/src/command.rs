@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod check;
+mod compare;
 mod shell;
 mod soak;
 
@@ -14,6 +15,8 @@ pub(crate) enum Command {
     Shell(shell::Arguments),
     /// Tell whether this machine can run labs, by building one without a tunnel
     Check(check::Arguments),
+    /// Measure meshtun beside OpenVPN, WireGuard in userspace and the bare wire
+    Compare(compare::Arguments),
     /// Renew sessions with plain WireGuard under traffic, each end being the initiator once
     Soak(soak::Arguments),
 }
@@ -23,6 +26,7 @@ impl Command {
         match self {
             Command::Shell(arguments) => shell::run(arguments),
             Command::Check(arguments) => check::run(arguments),
+            Command::Compare(arguments) => compare::run(arguments),
             Command::Soak(arguments) => soak::run(arguments),
         }
     }

@@ -1,0 +1,123 @@
+//! A fresh lab with a subject in it that carries traffic.
+
+use std::{net::Ipv4Addr, process::Command};
+
+use anyhow::Context as _;
+use netns_lab::{
+    Node,
+    topology::{LAN, Options, Shape, Topology, UNDERLAY},
+};
+
+use super::{
+    install::Programs,
+    tool::{Path, Subject, Underlay},
+    tools::{self, Running},
+};
+
+/// A transport protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Two gateways with a host behind each, and a subject between the gateways that carries traffic both ways.
+pub(crate) struct Bed {
+    // Ended before the lab, in which it runs.
+    running: Box<dyn Running>,
+    /// What is measured on it.
+    pub(crate) subject: Subject,
+    /// What the cable between the gateways passes.
+    pub(crate) underlay: Underlay,
+    /// The lab.
+    pub(crate) topology: Topology,
+}
+
+impl Bed {
+    /// Builds the lab, starts the subject, and waits until it carries traffic.
+    ///
+    /// # Errors
+    /// Whatever the subject does not do; with the end of its log.
+    pub(crate) fn start(subject: Subject, underlay: Underlay, programs: &Programs) -> anyhow::Result<Bed> {
+        let topology = Topology::build(Shape::TwoGateways, &Options::default())?;
+        if underlay == Underlay::Datagrams {
+            pass_datagrams_only(&topology)?;
+        }
+        let running = tools::start(subject, &topology, programs)?;
+        Ok(Bed { running, subject, underlay, topology })
+    }
+
+    /// The client's and the server's node of a path, and the server's address.
+    pub(crate) fn ends(&self, path: Path) -> (Node, Node, Ipv4Addr) {
+        let [one, two] = [&self.topology.sites[0], &self.topology.sites[1]];
+        match path {
+            Path::Routed => (one.host.clone(), two.host.clone(), two.host_v4),
+            Path::Gateway => (one.gateway.clone(), two.gateway.clone(), two.gateway_v4),
+        }
+    }
+
+    /// The device into the tunnel that the gateway of the client chooses for a flow, as its kernel says; `None` for what
+    /// has no tunnel.
+    ///
+    /// # Errors
+    /// If `ip route get` fails.
+    pub(crate) fn device_of(
+        &self,
+        path: Path,
+        protocol: Protocol,
+        source_port: u16,
+        destination_port: u16,
+    ) -> anyhow::Result<Option<String>> {
+        let [one, two] = [&self.topology.sites[0], &self.topology.sites[1]];
+        let protocol = match protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        let way = match path {
+            Path::Routed => format!("{} from {} iif {LAN}", two.host_v4, one.host_v4),
+            Path::Gateway => format!("{} from {}", two.gateway_v4, one.gateway_v4),
+        };
+        let asked = format!("route get {way} ipproto {protocol} sport {source_port} dport {destination_port}");
+        let said = ask(&one.gateway, "ip", &asked)?;
+        let mut words = said.split_ascii_whitespace().skip_while(|word| *word != "dev");
+        let device = words.nth(1).with_context(|| format!("`ip {asked}` names no device: {said}"))?;
+        Ok(Some(device.to_owned()).filter(|device| device != UNDERLAY))
+    }
+
+    /// Process numbers of the subject at the first gateway.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let [first, _] = self.running.processes();
+        first
+    }
+
+    /// Ends the subject. Gives what went wrong with it: error lines that it logged (warnings are none), and whatever ended
+    /// by itself.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub(crate) fn finish(self) -> anyhow::Result<Vec<String>> {
+        self.running.finish()
+    }
+}
+
+/// Makes the cable between the gateways a plain NIC's: neither end takes or gives more than a datagram a packet.
+fn pass_datagrams_only(topology: &Topology) -> anyhow::Result<()> {
+    for site in &topology.sites {
+        for offload in ["tso", "gso", "gro", "tx-udp-segmentation"] {
+            ask(&site.gateway, "ethtool", &format!("-K {UNDERLAY} {offload} off"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a program in a node, which must succeed, and gives what it wrote.
+fn ask(node: &Node, program: &str, arguments: &str) -> anyhow::Result<String> {
+    let mut command = Command::new(program);
+    command.args(arguments.split_ascii_whitespace());
+    let output = node.output(command)?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    anyhow::ensure!(output.status.success(), "{}: `{program} {arguments}`: {}", node.name(), said(&output.stderr));
+    Ok(said(&output.stdout))
+}
