@@ -85,6 +85,7 @@ impl Bench {
             mark: None,
             receive_buffer: 4 << 20,
             send_buffer: 4 << 20,
+            gro: true,
         })
         .unwrap();
         let channel = udp.local_addr();

@@ -74,7 +74,7 @@ impl Udp {
     pub fn bind(options: &UdpOptions) -> Result<Udp, BindError> {
         let socket = bind::open(options)?;
         let local = bind::local_address(&socket, options)?;
-        let UdpOffloads { gso, gro } = bind::probe_offloads(&socket);
+        let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
         Ok(Udp { socket, local, gso: AtomicBool::new(gso), gro })
     }
 

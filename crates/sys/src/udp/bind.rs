@@ -21,13 +21,16 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Send buffer in bytes.
     pub send_buffer: usize,
+    /// Take trains with one call where the kernel can (`UDP_GRO`); without, each datagram comes by itself, as it does to
+    /// most programs.
+    pub gro: bool,
 }
 
 impl UdpOptions {
     /// 4 MiB of receive buffer: 3 ms at 10 Gb/s, so that a worker may be away for a few of its turns. 1 MiB to send: 16
     /// trains.
     pub fn new(local: SocketAddr) -> UdpOptions {
-        UdpOptions { local, device: None, mark: None, receive_buffer: 4 << 20, send_buffer: 1 << 20 }
+        UdpOptions { local, device: None, mark: None, receive_buffer: 4 << 20, send_buffer: 1 << 20, gro: true }
     }
 }
 
@@ -123,11 +126,11 @@ pub(super) fn local_address(socket: &Socket, options: &UdpOptions) -> Result<Soc
     Ok(local.as_socket().unwrap_or(options.local))
 }
 
-/// Turns `UDP_GRO` on where it works, and finds out whether `UDP_SEGMENT` is known.
+/// Turns `UDP_GRO` on where it works and is wanted, and finds out whether `UDP_SEGMENT` is known.
 ///
 /// `getsockopt` knows `UDP_GRO` since Linux 5.12; before, its trains could be received damaged.
-pub(super) fn probe_offloads(socket: &Socket) -> UdpOffloads {
-    let gro_set = option::set_int(socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+pub(super) fn probe_offloads(socket: &Socket, options: &UdpOptions) -> UdpOffloads {
+    let gro_set = options.gro && option::set_int(socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
     let gro = gro_set && option::get_int(socket, libc::SOL_UDP, libc::UDP_GRO).is_ok_and(|on| on == 1);
     let gso = option::get_int(socket, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok();
     UdpOffloads { gso, gro }

@@ -158,6 +158,18 @@ netns_tests! {
         assert_eq!((received.len, received.segment, received.truncated), (65_506, 65_506, true));
     }
 
+    fn without_gro_a_train_comes_datagram_by_datagram() {
+        let cable = Cable::new();
+        let left = bind_in(&cable.left, "10.1.0.1:7000");
+        let options = UdpOptions { gro: false, ..UdpOptions::new("10.1.0.2:7000".parse().unwrap()) };
+        let right = cable.right.run_in(|| Udp::bind(&options).unwrap()).unwrap();
+        assert!(!right.offloads().gro);
+        let (train, mut buffer) = (pattern(2500), vec![0; 65535]);
+        left.send_train(&endpoint(&right), &train, 1000).unwrap();
+        let came = [0; 3].map(|_| receive(&right, &mut buffer)).map(|received| (received.len, received.segment));
+        assert_eq!(came, [(1000, 1000), (1000, 1000), (500, 500)]);
+    }
+
     fn without_gso_a_train_goes_out_datagram_by_datagram() {
         let (left, right, _cable) = pair();
         left.disable_gso();
