@@ -44,6 +44,8 @@ pub struct Options {
     pub key: PathBuf,
     /// How many data-plane threads; none: one a processor.
     pub workers: Option<usize>,
+    /// The processors that data-plane threads are pinned to, one each, in this order; none: see `workers`.
+    pub cpus: Option<Vec<usize>>,
     /// Where the daemon keeps its things.
     pub directories: Directories,
 }
@@ -55,6 +57,7 @@ pub struct Options {
 /// Why it did not come up, or ended.
 pub async fn run(options: Options) -> Result<(), Error> {
     let gateway = load(&options)?;
+    may_run_on(options.cpus.as_deref().unwrap_or_default(), &available_cpus())?;
     may_change_network()?;
     let directories = &options.directories;
     directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
@@ -94,7 +97,7 @@ async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, networ
     let sockets = channels::bind(&gateway.view)?;
     make_network(&network, &gateway.view, &surroundings).await?;
 
-    let workers = choose_workers(options.workers, sockets.len());
+    let workers = choose_workers(options.workers, options.cpus.as_deref(), sockets.len());
     let (mut plane, events) = DataPlane::start(&workers)?;
     let channels = channels::make(&gateway, &surroundings, sockets, &mut plane)?;
     let (resolver, resolved) = Resolver::new();
@@ -119,6 +122,14 @@ fn load(options: &Options) -> Result<Gateway, Error> {
 
 fn may_change_network() -> Result<(), Error> {
     if capability::has_net_admin() { Ok(()) } else { Err(Error::NoNetAdmin) }
+}
+
+/// Whether every processor that was asked for may be had.
+fn may_run_on(asked: &[usize], allowed: &[usize]) -> Result<(), Error> {
+    match asked.iter().find(|cpu| !allowed.contains(cpu)) {
+        Some(&cpu) => Err(Error::Processor { cpu, allowed: allowed.to_vec() }),
+        None => Ok(()),
+    }
 }
 
 /// Whether as many files may be opened as the channels need; the limit is raised as far as it goes.
@@ -153,10 +164,10 @@ async fn make_network(network: &Network, view: &View, surroundings: &Surrounding
     Ok(())
 }
 
-/// A worker for each processor that this process may use, unless told otherwise; more workers than processors run
-/// anywhere.
-fn choose_workers(asked: Option<usize>, channels: usize) -> PlaneConfig {
-    let cpus = available_cpus();
+/// A worker for each processor that was named, or that this process may use, unless told otherwise; more workers than
+/// processors run anywhere.
+fn choose_workers(asked: Option<usize>, named: Option<&[usize]>, channels: usize) -> PlaneConfig {
+    let cpus = named.filter(|named| !named.is_empty()).map_or_else(available_cpus, <[usize]>::to_vec);
     let workers = asked.unwrap_or(cpus.len()).max(1);
     PlaneConfig {
         pin: workers <= cpus.len(),
@@ -203,9 +214,22 @@ mod tests {
     #[test]
     fn there_is_a_worker_for_each_processor_unless_told_otherwise() {
         let all = available_cpus().len();
-        assert_eq!(choose_workers(None, 64).cpus, available_cpus());
-        assert!(choose_workers(None, 64).pin);
-        let many = choose_workers(Some(all + 1), all);
+        assert_eq!(choose_workers(None, None, 64).cpus, available_cpus());
+        assert!(choose_workers(None, None, 64).pin);
+        let many = choose_workers(Some(all + 1), None, all);
         assert_eq!((many.cpus.len(), many.pin, many.apart), (all + 1, false, true));
+    }
+
+    #[test]
+    fn workers_are_pinned_to_the_processors_that_were_named_in_their_order() {
+        let named = choose_workers(None, Some(&[5, 3, 5]), 2);
+        assert_eq!((named.cpus, named.pin, named.apart), (vec![5, 3, 5], true, true));
+    }
+
+    #[test]
+    fn a_processor_that_may_not_be_used_is_refused_by_name() {
+        assert!(may_run_on(&[1, 0], &[0, 1]).is_ok());
+        let refused = may_run_on(&[1, 9], &[0, 1]).unwrap_err().to_string();
+        assert!(refused.contains("processor 9") && refused.contains("0, 1") && refused.contains("--cpus"), "{refused}");
     }
 }

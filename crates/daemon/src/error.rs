@@ -49,6 +49,14 @@ pub enum Error {
     /// The capability is missing.
     #[error("meshtun needs the capability CAP_NET_ADMIN to make devices and routes: run it as root")]
     NoNetAdmin,
+    /// A processor that was asked for is not there, or not for this process.
+    #[error("meshtun may not run on processor {cpu}: choose among {} with --cpus", list(allowed))]
+    Processor {
+        /// Which.
+        cpu: usize,
+        /// Those that may be used.
+        allowed: Vec<usize>,
+    },
     /// The limit on open files is too low for the channels.
     #[error(
         "{channels} channels need {needed} open files, and the limit is {limit}: raise it with \
@@ -129,4 +137,9 @@ impl Error {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
         move |error| Error::System { what, error }
     }
+}
+
+/// Numbers as people write them in a row.
+fn list(numbers: &[usize]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// How many threads carry packets [default: one a processor]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
+    /// Processors that the threads are pinned to, one each, in this order [default: those that the process may use]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "workers")]
+    cpus: Option<Vec<usize>>,
     /// How the log is written to standard error
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -42,6 +45,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         mesh: args.file,
         key: args.key,
         workers: args.workers.map(NonZeroUsize::get),
+        cpus: args.cpus,
         directories: args.runtime.choose_with(args.state)?,
     };
     Ok(async_runtime()?.block_on(meshtun_daemon::run(options))?)

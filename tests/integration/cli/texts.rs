@@ -60,6 +60,8 @@ fn wrong_usage_ends_with_exit_code_2() {
         &["down", "nq"],
         &["completions", "dos"],
         &["up", "mesh.toml", "--key", "key", "--workers", "0"],
+        &["up", "mesh.toml", "--key", "key", "--cpus", "0,one"],
+        &["up", "mesh.toml", "--key", "key", "--cpus", "0", "--workers", "1"],
     ] {
         let said = complaint(run(arguments), 2);
         assert!(said.contains("Usage: meshtun") || said.contains("try '--help'"), "{arguments:?}: {said}");
