@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::{net::TcpSocket, runtime, time};
+
 use super::{
     LoadError, Marker,
     flow::{Counter, Way, receive, send},
@@ -49,6 +51,10 @@ pub struct TcpLoad {
     pub every: Duration,
     /// How long a connection may take to be made.
     pub patience: Duration,
+    /// The server's port; 0 for any.
+    pub port: u16,
+    /// The flows' source ports, as many as there are flows; any, if empty.
+    pub source_ports: Vec<u16>,
 }
 
 /// How far a load has come.
@@ -103,6 +109,8 @@ impl TcpLoad {
             marker: None,
             every: Duration::from_millis(250),
             patience: Duration::from_secs(5),
+            port: 0,
+            source_ports: Vec::new(),
         }
     }
 
@@ -143,12 +151,17 @@ impl TcpLoad {
     /// Makes all connections, one after the other: the client's end and the server's.
     fn connect(&self) -> Result<Vec<(TcpStream, TcpStream)>, LoadError> {
         let server_failed = |source| LoadError::Server { node: self.server.name().to_owned(), source };
-        let listener = self.server.run(|| TcpListener::bind((self.address, 0)))?.map_err(server_failed)?;
+        let listener = self.server.run(|| TcpListener::bind((self.address, self.port)))?.map_err(server_failed)?;
         listener.set_nonblocking(true).map_err(server_failed)?;
         let address = listener.local_addr().map_err(server_failed)?;
         let connect = |flow| {
             let failed = |source| LoadError::Client { node: self.client.name().to_owned(), flow, source };
-            let client = self.client.run(|| TcpStream::connect_timeout(&address, self.patience))?.map_err(failed)?;
+            let port = self.source_ports.get(flow).copied();
+            let open = || match port {
+                None => TcpStream::connect_timeout(&address, self.patience),
+                Some(port) => connect_from(port, address, self.patience),
+            };
+            let client = self.client.run(open)?.map_err(failed)?;
             let server = self.accept(&listener, client.local_addr().map_err(failed)?).map_err(server_failed)?;
             Ok((client, server))
         };
@@ -253,6 +266,24 @@ impl<'a> Flow<'a> {
 
 fn count(flows: &[Flow<'_>], elapsed: Duration) -> Vec<TcpFlow> {
     flows.iter().map(|flow| flow.count(elapsed)).collect()
+}
+
+/// A connection from a port of our choice.
+fn connect_from(port: u16, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let connect = async || {
+        let (socket, from): (_, IpAddr) = match to {
+            SocketAddr::V4(_) => (TcpSocket::new_v4()?, [0; 4].into()),
+            SocketAddr::V6(_) => (TcpSocket::new_v6()?, [0; 16].into()),
+        };
+        // The port of a connection that has just ended may be used again at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind((from, port).into())?;
+        time::timeout(patience, socket.connect(to)).await?
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let stream = runtime.block_on(connect())?.into_std()?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// `RetransSegs` of the calling thread's namespace (proc_net_snmp, RFC 4022).

@@ -1,7 +1,7 @@
 //! A train of numbered datagrams of each of some flows, at a steady rate.
 //!
-//! One thread sends for all flows in turn, one receives. A datagram carries its flow (2 bytes), its number (8 bytes, both
-//! big-endian) and then the marker, again and again.
+//! One thread sends for all flows in turn, a datagram a call, one receives. A datagram carries its flow (2 bytes), its
+//! number (8 bytes, both big-endian) and then the marker, again and again.
 
 use std::{
     io,
@@ -28,9 +28,12 @@ const HEADER: usize = 10;
 /// The least time that the sender sleeps: below it, what is due is sent together.
 const TICK: Duration = Duration::from_micros(200);
 
-/// The longest standstill that a sender makes up for by sending at once what it missed: longer ones happen on a machine
-/// that is paused or overloaded, and what was missed in them would only overflow buffers on the way.
+/// The longest standstill that a sender makes up for, unless told otherwise: longer ones happen on a machine that is
+/// paused or overloaded.
 const CATCH_UP: Duration = Duration::from_millis(100);
+
+/// Half a second at 200,000 small datagrams a second, each of which costs the buffer about 768 bytes.
+const RECEIVE_BUFFER: usize = 64 << 20;
 
 /// A train that can be sent.
 #[derive(Clone, Debug)]
@@ -53,6 +56,17 @@ pub struct UdpTrain {
     pub patience: Duration,
     /// What the payload repeats; a random one if none is given.
     pub marker: Option<Marker>,
+    /// The server's port; 0 for any.
+    pub port: u16,
+    /// The flows' source ports, as many as there are flows; any, if empty.
+    pub source_ports: Vec<u16>,
+    /// The longest standstill that the sender makes up for by sending at once what it missed: what was missed in a longer
+    /// one would only overflow buffers on the way.
+    pub catch_up: Duration,
+    /// The receiver's buffer in bytes.
+    pub receive_buffer: usize,
+    /// Whether the receiver takes trains with one call (`UDP_GRO`), which costs it less and most programs cannot.
+    pub gro: bool,
 }
 
 impl UdpTrain {
@@ -68,6 +82,11 @@ impl UdpTrain {
             duration: Duration::from_secs(1),
             patience: Duration::from_millis(500),
             marker: None,
+            port: 0,
+            source_ports: Vec::new(),
+            catch_up: CATCH_UP,
+            receive_buffer: RECEIVE_BUFFER,
+            gro: true,
         }
     }
 
@@ -101,7 +120,7 @@ impl UdpTrain {
         let interval = Duration::from_secs(1) / self.rate.max(1);
         let count = (self.duration.as_nanos() / interval.as_nanos().max(1)) as u64;
         let marker = self.marker.map_or_else(Marker::random, Ok)?;
-        Ok(Plan { flows: usize::from(self.flows), count, interval, marker })
+        Ok(Plan { flows: usize::from(self.flows), count, interval, catch_up: self.catch_up, marker })
     }
 }
 
@@ -111,12 +130,14 @@ struct Plan {
     /// Datagrams of each flow.
     count: u64,
     interval: Duration,
+    catch_up: Duration,
     marker: Marker,
 }
 
 /// When datagrams are due.
 struct Pace {
     interval: Duration,
+    catch_up: Duration,
     /// By how much all that is to come is later than planned.
     delay: Duration,
 }
@@ -126,7 +147,7 @@ impl Pace {
     fn early(&mut self, number: u64, now: Duration) -> Option<Duration> {
         let due = self.interval.mul_f64(number as f64) + self.delay;
         let late = now.saturating_sub(due);
-        if late > CATCH_UP {
+        if late > self.catch_up {
             self.delay += late;
         }
         due.checked_sub(now).filter(|early| !early.is_zero())
@@ -148,7 +169,8 @@ impl Sender {
     fn connect(train: &UdpTrain, plan: &Plan, to: SocketAddr) -> Result<Sender, LoadError> {
         let from: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
         let connect = |flow| {
-            let open = || UdpSocket::bind((from, 0)).and_then(|socket| socket.connect(to).map(|()| socket));
+            let port = train.source_ports.get(flow).copied().unwrap_or(0);
+            let open = || UdpSocket::bind((from, port)).and_then(|socket| socket.connect(to).map(|()| socket));
             let failed = |source| LoadError::Client { node: train.client.name().to_owned(), flow, source };
             Ok(SendingFlow { socket: train.client.run(open)?.map_err(failed)?, sent: 0, refused: 0 })
         };
@@ -160,7 +182,7 @@ impl Sender {
 
     /// Sends what is due, sleeps until more is, and so on to the end.
     fn send(&mut self, plan: &Plan, start: Instant) {
-        let mut pace = Pace { interval: plan.interval, delay: Duration::ZERO };
+        let mut pace = Pace { interval: plan.interval, catch_up: plan.catch_up, delay: Duration::ZERO };
         for number in 0..plan.count {
             while let Some(early) = pace.early(number, start.elapsed()) {
                 thread::sleep(early.max(TICK));
@@ -196,9 +218,8 @@ struct Receiver {
 impl Receiver {
     fn bind(train: &UdpTrain) -> Result<Receiver, LoadError> {
         let failed = |source| LoadError::Server { node: train.server.name().to_owned(), source };
-        let mut options = UdpOptions::new((train.address, 0).into());
-        // Half a second at 200,000 small datagrams a second, each of which costs the buffer about 768 bytes.
-        options.receive_buffer = 64 << 20;
+        let UdpTrain { receive_buffer, gro, .. } = *train;
+        let options = UdpOptions { receive_buffer, gro, ..UdpOptions::new((train.address, train.port).into()) };
         let bound = train.server.run(|| Udp::bind(&options))?;
         let socket = bound.map_err(|error| failed(io::Error::other(error)))?;
         let epoll = Epoll::new().map_err(failed)?;
@@ -249,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_a_short_standstill_missed_is_sent_at_once() {
-        let mut pace = Pace { interval: ms(20), delay: Duration::ZERO };
+        let mut pace = Pace { interval: ms(20), catch_up: CATCH_UP, delay: Duration::ZERO };
         assert_eq!(pace.early(1, ms(5)), Some(ms(15)));
         assert_eq!(pace.early(1, ms(110)), None);
         assert_eq!(pace.early(5, ms(110)), None);
@@ -258,7 +279,7 @@ mod tests {
 
     #[test]
     fn after_a_long_standstill_the_train_goes_on_at_its_rate() {
-        let mut pace = Pace { interval: ms(20), delay: Duration::ZERO };
+        let mut pace = Pace { interval: ms(20), catch_up: CATCH_UP, delay: Duration::ZERO };
         assert_eq!(pace.early(1, ms(3_600)), None);
         assert_eq!(pace.early(2, ms(3_600)), Some(ms(20)));
         assert_eq!(pace.early(3, ms(3_621)), Some(ms(19)));
