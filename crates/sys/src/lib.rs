@@ -9,6 +9,7 @@
 //! | [`udp`] | a UDP socket that sends and receives trains (`UDP_SEGMENT`, `UDP_GRO`) |
 //! | [`epoll`], [`event`], [`thread`] | what a worker's loop stands on |
 //! | [`device`] | interface index, flags, up and down |
+//! | [`tcp`] | congestion control |
 //! | [`netns`] | network and user namespaces: made, entered, pinned |
 //! | [`capture`] | packet sockets with classic BPF filters |
 //! | [`lock`], [`capability`], [`process`] | one daemon at a time, what we may do, children |
@@ -24,6 +25,7 @@ pub mod lock;
 pub mod netns;
 mod option;
 pub mod process;
+pub mod tcp;
 pub mod thread;
 pub mod tun;
 pub mod udp;

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshtun_sys::tcp;
 use tokio::{net::TcpSocket, runtime, time};
 
 use super::{
@@ -55,6 +56,8 @@ pub struct TcpLoad {
     pub port: u16,
     /// The flows' source ports, as many as there are flows; any, if empty.
     pub source_ports: Vec<u16>,
+    /// How both ends find their rate, such as `cubic`; as the machine does, if none is given.
+    pub congestion_control: Option<String>,
 }
 
 /// How far a load has come.
@@ -111,6 +114,7 @@ impl TcpLoad {
             patience: Duration::from_secs(5),
             port: 0,
             source_ports: Vec::new(),
+            congestion_control: None,
         }
     }
 
@@ -163,6 +167,10 @@ impl TcpLoad {
             };
             let client = self.client.run(open)?.map_err(failed)?;
             let server = self.accept(&listener, client.local_addr().map_err(failed)?).map_err(server_failed)?;
+            if let Some(algorithm) = &self.congestion_control {
+                tcp::set_congestion_control(&client, algorithm).map_err(failed)?;
+                tcp::set_congestion_control(&server, algorithm).map_err(server_failed)?;
+            }
             Ok((client, server))
         };
         (0..self.flows).map(connect).collect()

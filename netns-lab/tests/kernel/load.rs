@@ -47,19 +47,22 @@ fn every_flow_carries_in_the_directions_that_were_asked_for() {
 }
 
 #[test]
-fn loads_use_the_ports_that_they_are_told() {
+fn loads_use_the_ports_and_the_congestion_control_that_they_are_told() {
     trial::run(|| {
         let topology = routed();
         let [one, two] = [&topology.sites[0], &topology.sites[1]];
         let ports = vec![40_001, 40_007, 40_003];
         let load = TcpLoad::new(&one.host, &two.host, two.host_v4.into());
         let load = TcpLoad { flows: 3, duration: ms(50), port: 5001, source_ports: ports.clone(), ..load };
+        let load = TcpLoad { congestion_control: Some("reno".into()), ..load };
         // Twice: what the first has just used is free again.
         for _ in 0..2 {
             let report = load.run(|_| {}).unwrap();
             assert_eq!(report.flows.iter().map(|flow| flow.port).collect::<Vec<_>>(), ports);
             assert!(report.flows.iter().all(|flow| flow.to_server > 0), "{:?}", report.flows);
         }
+        let unknown = TcpLoad { congestion_control: Some("no-such-one".into()), ..load }.run(|_| {}).unwrap_err();
+        assert!(matches!(unknown, LoadError::Client { flow: 0, .. }), "{unknown}");
         let train = UdpTrain::new(&one.host, &two.host, two.host_v4.into());
         let train = UdpTrain { flows: 3, duration: ms(50), patience: ms(50), port: 5001, ..train };
         let train = UdpTrain { source_ports: ports.clone(), gro: false, receive_buffer: 4 << 20, ..train };
