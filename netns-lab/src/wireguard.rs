@@ -1,20 +1,21 @@
-//! A plain WireGuard peer in a node: Debian's `wireguard-go`, one interface for each channel of a link.
+//! A plain WireGuard peer in a node: one interface for each channel of a link, by Debian's `wireguard-go` or another
+//! [`Implementation`] in userspace.
 //!
 //! ```text
 //!  meshtun                            wg418-0 (wireguard-go) ─┐
 //!  gateway  ══ link of N channels ══                          ├─ multipath route back, by ports
 //!                                     wg418-1 (wireguard-go) ─┘
 //! ```
-//! The programs run in the foreground as the lab's children and tell in a log what they do, handshake by handshake, and
-//! what they cannot use. They are set up by `wg setconf` and `ip`, as their owners do it.
+//! The programs run in the foreground as the lab's children and tell in a log what they cannot use, and, if asked, what
+//! they do, handshake by handshake. They are set up by `wg setconf` and `ip`, as their owners do it.
 //!
-//! All network namespaces share the folder of wireguard-go's control sockets, so an interface has a name that nothing
+//! All network namespaces share the folder of the control sockets, so an interface has a name that nothing
 //! else on the machine has.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    net::{Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{self, Command, ExitStatus, Stdio},
@@ -41,9 +42,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Control sockets of this process's interfaces.
 static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// A program that makes WireGuard interfaces and is set up by `wg`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Implementation {
+    /// `wireguard-go`, as it is found on the path.
+    #[default]
+    WireguardGo,
+    /// `boringtun-cli`, and where it is.
+    BoringTun(PathBuf),
+    /// `gotatun`, and where it is.
+    GotaTun(PathBuf),
+}
+
 /// What a peer is set up with.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// The program.
+    pub implementation: Implementation,
+    /// Whether it logs what it does, too; else only what is wrong.
+    pub verbose: bool,
     /// Its keys; all its interfaces have the same.
     pub keys: Keys,
     /// The meshtun gateway's public key, base64.
@@ -64,6 +81,8 @@ pub struct Setup {
     pub mtu: u16,
     /// The prefixes behind the gateway, routed to all interfaces alike.
     pub networks: Vec<IpNet>,
+    /// The source address of this end's own IPv4 packets; the kernel chooses if none is given.
+    pub source: Option<Ipv4Addr>,
 }
 
 /// A running peer. Dropping it ends the programs; their interfaces go with them.
@@ -117,8 +136,10 @@ pub enum WireGuardError {
         said: String,
     },
     /// No control socket appeared, or the program ended.
-    #[error("wireguard-go made no interface {interface} within {PATIENCE:?}; its log:\n{log}")]
+    #[error("{program} made no interface {interface} within {PATIENCE:?}; its log:\n{log}")]
     NotStarted {
+        /// The program.
+        program: String,
         /// Its name.
         interface: String,
         /// What it wrote.
@@ -137,6 +158,7 @@ pub enum WireGuardError {
 /// One interface and its program.
 #[derive(Debug)]
 struct Interface {
+    program: String,
     name: String,
     log: PathBuf,
     child: Child,
@@ -150,7 +172,7 @@ impl WireGuard {
     pub fn start(lab: &Lab, node: &Node, setup: &Setup) -> Result<WireGuard, WireGuardError> {
         let mut peer = WireGuard { node: node.clone(), interfaces: Vec::new() };
         for channel in 0..setup.channels {
-            let interface = Interface::start(lab, node)?;
+            let interface = Interface::start(lab, node, setup)?;
             // It is this peer's from here on, whatever fails.
             peer.interfaces.push(interface);
             peer.configure(lab, setup, channel)?;
@@ -177,7 +199,25 @@ impl WireGuard {
         self.interfaces.iter().map(ask).collect()
     }
 
-    /// All that the programs wrote, in wireguard-go's words: each handshake message, each keepalive received, and each
+    /// The programs' process numbers, by channel.
+    pub fn processes(&self) -> Vec<u32> {
+        self.interfaces.iter().map(|interface| interface.child.id()).collect()
+    }
+
+    /// The interfaces whose programs have ended by themselves, and how.
+    ///
+    /// # Errors
+    /// [`WireGuardError::File`]; none is expected.
+    pub fn ended(&mut self) -> Result<Vec<(&str, ExitStatus)>, WireGuardError> {
+        let mut ended = Vec::new();
+        for Interface { name, log, child, .. } in &mut self.interfaces {
+            let status = child.ended().map_err(|source| WireGuardError::File { path: log.clone(), source })?;
+            ended.extend(status.map(|status| (name.as_str(), status)));
+        }
+        Ok(ended)
+    }
+
+    /// All that the programs wrote. In wireguard-go's words, if it was to be verbose: each handshake message, each keepalive received, and each
     /// message that was of no use.
     pub fn log(&self) -> String {
         self.interfaces.iter().map(|interface| interface.log()).collect()
@@ -211,7 +251,8 @@ impl WireGuard {
                 }
             };
             let hops: String = (0..).zip(&self.interfaces).map(hop).collect();
-            self.ip(&format!("route add {prefix}{hops}"))?;
+            let source = setup.source.filter(|_| prefix.addr().is_ipv4()).map(|source| format!(" src {source}"));
+            self.ip(&format!("route add {prefix}{}{hops}", source.unwrap_or_default()))?;
         }
         Ok(())
     }
@@ -241,6 +282,8 @@ impl Setup {
         let [gateway, here] = [&topology.sites[0], &topology.sites[1]];
         let [far, near] = [0, 1].map(|end| *mesh.ports()[end].start());
         Setup {
+            implementation: Implementation::WireguardGo,
+            verbose: true,
             keys: keys[1].clone(),
             peer_key: keys[0].public().to_owned(),
             preshared_key: None,
@@ -251,6 +294,7 @@ impl Setup {
             numbers: [here.number, gateway.number],
             mtu: 1420,
             networks: gateway.networks.clone(),
+            source: None,
         }
     }
 
@@ -271,20 +315,45 @@ impl Setup {
     }
 }
 
+impl Implementation {
+    /// The program's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Implementation::WireguardGo => "wireguard-go",
+            Implementation::BoringTun(_) => "boringtun-cli",
+            Implementation::GotaTun(_) => "gotatun",
+        }
+    }
+
+    /// The program in the foreground, with an interface of this name, logging to its standard output and error.
+    fn command(&self, interface: &str, verbose: bool) -> Command {
+        let mut command = match self {
+            Implementation::WireguardGo => Command::new(self.name()),
+            Implementation::BoringTun(path) | Implementation::GotaTun(path) => Command::new(path),
+        };
+        match self {
+            Implementation::WireguardGo => command.env("LOG_LEVEL", if verbose { "verbose" } else { "error" }),
+            _ => command.args(["--verbosity", if verbose { "debug" } else { "error" }, "--disable-drop-privileges"]),
+        };
+        command.args(["--foreground", interface]);
+        command
+    }
+}
+
 impl Interface {
-    fn start(lab: &Lab, node: &Node) -> Result<Interface, WireGuardError> {
+    fn start(lab: &Lab, node: &Node, setup: &Setup) -> Result<Interface, WireGuardError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("wg{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let log = lab.folder().join(format!("{name}.log"));
         let failed = |source| WireGuardError::File { path: log.clone(), source };
         let out = File::create(&log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
-        let mut command = Command::new("wireguard-go");
-        command.args(["--foreground", &name]).env("LOG_LEVEL", "verbose");
+        let mut command = setup.implementation.command(&name, setup.verbose);
+        let program = setup.implementation.name().to_owned();
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         sockets(|open| open.push(socket(&name)));
-        let child = node.start(command).map_err(|error| missing("wireguard-go", error))?;
-        let mut interface = Interface { name, log, child };
+        let child = node.start(command).map_err(|error| missing(&program, error))?;
+        let mut interface = Interface { program, name, log, child };
         interface.wait()?;
         Ok(interface)
     }
@@ -294,7 +363,8 @@ impl Interface {
         let deadline = Instant::now() + PATIENCE;
         while !socket(&self.name).exists() {
             if Instant::now() >= deadline || !matches!(self.child.ended(), Ok(None)) {
-                return Err(WireGuardError::NotStarted { interface: self.name.clone(), log: self.log() });
+                let (program, interface) = (self.program.clone(), self.name.clone());
+                return Err(WireGuardError::NotStarted { program, interface, log: self.log() });
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -392,6 +462,8 @@ mod tests {
 
     fn setup() -> Setup {
         Setup {
+            implementation: Implementation::default(),
+            verbose: false,
             keys: Keys::new("secret=", "open="),
             peer_key: "gateway=".into(),
             preshared_key: Some("shared=".into()),
@@ -402,6 +474,7 @@ mod tests {
             numbers: [207, 1],
             mtu: 1420,
             networks: Vec::new(),
+            source: None,
         }
     }
 
