@@ -2,6 +2,7 @@
 
 mod bed;
 mod install;
+mod pinning;
 mod tool;
 mod tools;
 
@@ -30,9 +31,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     privilege::acquire()?;
     privilege::tun_device()?;
     signals::exit_cleanly()?;
-    let programs = Programs { meshtun, others: Vec::new() };
+    let programs = Programs::find(meshtun, &Tool::ALL, install::Effort::Look)?;
     let subjects = [
         Subject { tool: Tool::Bare, channels: 1, cipher: Cipher::None },
+        Subject { tool: Tool::OpenVpn, channels: 1, cipher: Cipher::StaticAes256Cbc },
+        Subject { tool: Tool::OpenVpn, channels: 4, cipher: Cipher::StaticAes256Cbc },
+        Subject { tool: Tool::OpenVpn, channels: 4, cipher: Cipher::TlsAes256Gcm },
+        Subject { tool: Tool::WireguardGo, channels: 1, cipher: Cipher::ChaCha20Poly1305 },
+        Subject { tool: Tool::BoringTun, channels: 1, cipher: Cipher::ChaCha20Poly1305 },
+        Subject { tool: Tool::GotaTun, channels: 1, cipher: Cipher::ChaCha20Poly1305 },
         Subject { tool: Tool::Meshtun, channels: 4, cipher: Cipher::ChaCha20Poly1305 },
         Subject { tool: Tool::Meshtun, channels: 4, cipher: Cipher::Aes256Gcm },
     ];

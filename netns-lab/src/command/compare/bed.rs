@@ -1,8 +1,13 @@
 //! A fresh lab with a subject in it that carries traffic.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{
+    io,
+    net::{Ipv4Addr, UdpSocket},
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use netns_lab::{
     Node,
     topology::{LAN, Options, Shape, Topology, UNDERLAY},
@@ -13,6 +18,15 @@ use super::{
     tool::{Path, Subject, Underlay},
     tools::{self, Running},
 };
+
+/// How long a subject may take until every flow is answered.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an answer is waited for before the next question.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+
+/// How many of a log's last lines an error carries.
+const LOG_LINES: usize = 10;
 
 /// A transport protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,11 +56,67 @@ impl Bed {
     /// Whatever the subject does not do; with the end of its log.
     pub(crate) fn start(subject: Subject, underlay: Underlay, programs: &Programs) -> anyhow::Result<Bed> {
         let topology = Topology::build(Shape::TwoGateways, &Options::default())?;
+        for site in &topology.sites {
+            // What comes by one channel may be answered by another.
+            for devices in ["all", "default"] {
+                site.gateway.set_sysctl(&format!("net.ipv4.conf.{devices}.rp_filter"), "0")?;
+            }
+        }
         if underlay == Underlay::Datagrams {
             pass_datagrams_only(&topology)?;
         }
         let running = tools::start(subject, &topology, programs)?;
-        Ok(Bed { running, subject, underlay, topology })
+        let bed = Bed { running, subject, underlay, topology };
+        for path in [Path::Routed, Path::Gateway] {
+            bed.converse(path).with_context(|| bed.end_of_logs())?;
+        }
+        Ok(bed)
+    }
+
+    /// Waits until as many flows as make sure that every channel has one have been answered: then every session is there.
+    fn converse(&self, path: Path) -> anyhow::Result<()> {
+        let (client, server, address) = self.ends(path);
+        let echo = server.run(|| UdpSocket::bind((address, 0)))??;
+        echo.set_read_timeout(Some(ASKED_EVERY))?;
+        let there = echo.local_addr()?;
+        let flow = || -> io::Result<UdpSocket> {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            socket.connect(there)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        let flows = 8 * usize::from(self.subject.channels);
+        let mut silent = client.run(|| (0..flows).map(|_| flow()).collect::<io::Result<Vec<_>>>())??;
+        let deadline = Instant::now() + PATIENCE;
+        while !silent.is_empty() {
+            ensure!(
+                Instant::now() < deadline,
+                "{}: {} of {flows} flows were not answered within {PATIENCE:?} ({})",
+                self.subject,
+                silent.len(),
+                path.name()
+            );
+            for flow in &silent {
+                // What cannot be sent yet is sent in the next round.
+                let _refused = flow.send(b"is anybody there?");
+            }
+            let mut question = [0; 64];
+            // Until nothing has come for a while; an ICMP error that came instead is no answer either.
+            while let Ok((len, from)) = echo.recv_from(&mut question) {
+                echo.send_to(&question[..len], from)?;
+            }
+            silent.retain(|flow| flow.recv(&mut question).is_err());
+        }
+        Ok(())
+    }
+
+    fn end_of_logs(&self) -> String {
+        let logs = self.running.logs();
+        let ends = logs.iter().map(|log| {
+            let lines: Vec<_> = log.lines().collect();
+            lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        });
+        format!("the ends of its logs:\n{}", ends.collect::<Vec<_>>().join("\n"))
     }
 
     /// The client's and the server's node of a path, and the server's address.
@@ -113,11 +183,11 @@ fn pass_datagrams_only(topology: &Topology) -> anyhow::Result<()> {
 }
 
 /// Runs a program in a node, which must succeed, and gives what it wrote.
-fn ask(node: &Node, program: &str, arguments: &str) -> anyhow::Result<String> {
+pub(super) fn ask(node: &Node, program: &str, arguments: &str) -> anyhow::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments.split_ascii_whitespace());
     let output = node.output(command)?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    anyhow::ensure!(output.status.success(), "{}: `{program} {arguments}`: {}", node.name(), said(&output.stderr));
+    ensure!(output.status.success(), "{}: `{program} {arguments}`: {}", node.name(), said(&output.stderr));
     Ok(said(&output.stdout))
 }

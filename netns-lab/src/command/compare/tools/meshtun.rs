@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use netns_lab::{
     gateway::{Gateway, Setup},
-    topology::Topology,
+    topology::{Site, Topology},
 };
 
 use super::Running;
@@ -22,11 +22,13 @@ pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) 
     let keys = programs.meshtun.keys(topology.sites.len())?;
     let mut mesh = topology.mesh(&keys, subject.channels);
     mesh.defaults.push(("cipher".into(), format!("{:?}", subject.cipher.name())));
-    let start = |(site, keys): (&netns_lab::topology::Site, _)| {
-        let setup = Setup::new(&programs.meshtun, &mesh, site.name(), keys);
+    let start = |(at, site): (usize, &Site)| {
+        let mut setup = Setup::new(&programs.meshtun, &mesh, site.name(), &keys[at]);
+        let cpus: Vec<_> = programs.pinning.workers(at, subject.channels).iter().map(ToString::to_string).collect();
+        setup.arguments = vec!["--cpus".into(), cpus.join(",")];
         Gateway::start(&topology.lab, &site.gateway, setup)
     };
-    let gateways = topology.sites.iter().zip(&keys).map(start).collect::<Result<Vec<_>, _>>()?;
+    let gateways = topology.sites.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
     let mut running = Meshtun { gateways };
     let begun = Instant::now();
     for gateway in &mut running.gateways {
