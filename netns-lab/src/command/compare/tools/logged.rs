@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use meshtun_sys::process::Signal;
 use netns_lab::{Node, child::Child};
 
@@ -22,6 +22,8 @@ const LOG_LINES: usize = 20;
 pub(super) struct Logged {
     name: String,
     log: PathBuf,
+    /// Lines at the beginning of the log in which no errors are looked for.
+    forgiven: usize,
     child: Child,
 }
 
@@ -32,7 +34,7 @@ impl Logged {
         let out = File::create(&log).with_context(|| log.display().to_string())?;
         let err = out.try_clone().with_context(|| log.display().to_string())?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        Ok(Logged { name: format!("{name} at {}", node.name()), log, child: node.start(command)? })
+        Ok(Logged { name: format!("{name} at {}", node.name()), log, forgiven: 0, child: node.start(command)? })
     }
 
     /// Its process number.
@@ -64,25 +66,29 @@ impl Logged {
         Ok(())
     }
 
-    /// Ends it. Gives what went wrong: that it had ended by itself, and the lines of its log that `is_error` points out
-    /// among those that it wrote before it was asked to end.
-    pub(super) fn finish(mut self, is_error: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
+    /// Forgets the errors that it has logged so far: while it was alone.
+    pub(super) fn forgive(&mut self) {
+        self.forgiven = self.log().lines().count();
+    }
+
+    /// What went wrong: lines of its log that `is_error` points out, and that it has ended by itself. To be asked before
+    /// any program is asked to end, whose peers may complain of that.
+    pub(super) fn wrong(&mut self, is_error: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
         let log = self.log();
-        let errors = log.lines().filter(|line| is_error(line)).map(|line| format!("{}: {line}", self.name));
-        let mut wrong: Vec<_> = errors.collect();
+        let errors = log.lines().skip(self.forgiven).filter(|line| is_error(line));
+        let mut wrong: Vec<_> = errors.map(|line| format!("{}: {line}", self.name)).collect();
         if let Some(status) = self.child.ended()? {
-            wrong.push(format!(
-                "{} ended by itself with {status}; the end of its log:\n{}",
-                self.name,
-                self.end_of_log()
-            ));
-            return Ok(wrong);
-        }
-        self.child.signal(Signal::Terminate)?;
-        if self.child.wait_for(ENDING)?.is_none() {
-            wrong.push(format!("{} runs on {ENDING:?} after SIGTERM", self.name));
+            let log = self.end_of_log();
+            wrong.push(format!("{} ended by itself with {status}; the end of its log:\n{log}", self.name));
         }
         Ok(wrong)
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        self.child.signal(Signal::Terminate)?;
+        ensure!(self.child.wait_for(ENDING)?.is_some(), "{} runs on {ENDING:?} after SIGTERM", self.name);
+        Ok(())
     }
 
     fn end_of_log(&self) -> String {

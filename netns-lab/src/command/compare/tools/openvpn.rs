@@ -54,10 +54,12 @@ pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) 
     for (site, other) in [(0, 1), (1, 0)].map(|(one, other)| (&topology.sites[one], &topology.sites[other])) {
         route(subject, site, other)?;
     }
-    if subject.cipher == Cipher::TlsAes256Gcm {
-        for process in running.ends.iter_mut().flatten() {
+    for process in running.ends.iter_mut().flatten() {
+        if subject.cipher == Cipher::TlsAes256Gcm {
             process.wait_for("Initialization Sequence Completed", PATIENCE)?;
         }
+        // The first one asks the second for its options before that is there.
+        process.forgive();
     }
     Ok(Box::new(running))
 }
@@ -156,9 +158,11 @@ impl Running for OpenVpn {
 
     fn finish(self: Box<Self>) -> anyhow::Result<Vec<String>> {
         let mut wrong = Vec::new();
-        for process in self.ends.into_iter().flatten() {
-            wrong.extend(process.finish(is_error)?);
+        let mut processes: Vec<_> = self.ends.into_iter().flatten().collect();
+        for process in &mut processes {
+            wrong.extend(process.wrong(is_error)?);
         }
+        processes.into_iter().try_for_each(Logged::end)?;
         Ok(wrong)
     }
 }
