@@ -2,7 +2,9 @@
 
 mod bed;
 mod install;
+mod measure;
 mod pinning;
+mod statistics;
 mod tool;
 mod tools;
 

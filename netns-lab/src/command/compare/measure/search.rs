@@ -1,0 +1,211 @@
+//! The search for the highest rate that is carried without loss.
+
+/// Of how many datagrams one may be lost: 0.1 %.
+const ONE_IN: f64 = 1000.0;
+
+/// How near the rate that holds and the one that does not must be: 5 %.
+const NEAR: f64 = 1.05;
+
+/// A loss so high that trying again would change nothing.
+const HOPELESS: f64 = 0.05;
+
+/// What part of the rate must have been sent for the try to count.
+const SENT: f64 = 0.95;
+
+/// Where the search gives up: datagrams a second.
+const LEAST: f64 = 100.0;
+
+/// By what a rate that did not hold for long is lowered, one after the other.
+const LOWER: [f64; 5] = [1.0, 0.95, 0.86, 0.74, 0.6];
+
+/// What came of sending at a rate.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Try {
+    /// Datagrams a second that were sent: fewer than asked for, if the sender could not.
+    pub(super) sent: f64,
+    /// The part of them that never came.
+    pub(super) loss: f64,
+}
+
+/// Where a search begins, and by which factor it goes on from there.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Start {
+    pub(super) rate: f64,
+    pub(super) factor: f64,
+}
+
+impl Try {
+    /// Whether a rate was carried.
+    pub(super) fn holds(self, rate: f64) -> bool {
+        self.loss < 1.0 / ONE_IN && self.sent >= SENT * rate
+    }
+}
+
+impl Start {
+    /// Where nothing is known: doubling from there.
+    pub(super) const ANYWHERE: Start = Start { rate: 50_000.0, factor: 2.0 };
+
+    /// Where a rate was found before: steps of 10 %, then of 21 %, and so on up to doubling.
+    pub(super) fn at(rate: f64) -> Start {
+        Start { rate, factor: 1.1 }
+    }
+}
+
+/// The highest rate that holds, to 5 %, by short tries: up or down from the start by growing factors until one holds and
+/// one does not, then between them. `None` if not even the least holds.
+///
+/// # Errors
+/// Those of `attempt`, which sends at a rate.
+pub(super) fn highest<E>(start: Start, mut attempt: impl FnMut(f64) -> Result<Try, E>) -> Result<Option<f64>, E> {
+    let mut holds = |rate: f64| -> Result<bool, E> {
+        let first = attempt(rate)?;
+        // Something else on the machine may have cost a few datagrams.
+        Ok(first.holds(rate) || (first.loss < HOPELESS && attempt(rate)?.holds(rate)))
+    };
+    let (mut low, mut high, mut factor) = (None, None, start.factor);
+    let mut rate = start.rate;
+    while low.is_none() || high.is_none() {
+        if holds(rate)? {
+            low = Some(rate);
+            rate *= factor;
+        } else {
+            high = Some(rate);
+            rate /= factor;
+        }
+        if rate < LEAST {
+            if high == Some(LEAST) {
+                return Ok(None);
+            }
+            rate = LEAST;
+        }
+        factor = (factor * factor).min(2.0);
+    }
+    let (Some(mut low), Some(mut high)) = (low, high) else { return Ok(None) };
+    while high / low > NEAR {
+        let middle = (low * high).sqrt();
+        if holds(middle)? {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(Some(low))
+}
+
+/// What a rate gives that holds for long: the one found, or one that is a little lower. `None` if that does not, either.
+///
+/// # Errors
+/// Those of `attempt`, which sends at a rate.
+pub(super) fn confirm<T, E>(
+    rate: f64,
+    mut attempt: impl FnMut(f64) -> Result<(Try, T), E>,
+) -> Result<Option<(f64, T)>, E> {
+    for lower in LOWER {
+        let (came, account) = attempt(lower * rate)?;
+        if came.holds(lower * rate) {
+            return Ok(Some((lower * rate, account)));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, convert::Infallible};
+
+    use super::*;
+
+    /// Carries so much, and loses what is beyond it; the sender can so much.
+    struct Wire {
+        carries: f64,
+        can_send: f64,
+        tries: Cell<usize>,
+    }
+
+    impl Wire {
+        fn new(carries: f64) -> Wire {
+            Wire { carries, can_send: f64::INFINITY, tries: Cell::new(0) }
+        }
+
+        fn send(&self, rate: f64) -> Result<Try, Infallible> {
+            self.tries.set(self.tries.get() + 1);
+            let sent = rate.min(self.can_send);
+            Ok(Try { sent, loss: (1.0 - self.carries / sent).max(0.0) })
+        }
+
+        fn highest(&self, start: Start) -> Option<f64> {
+            highest(start, |rate| self.send(rate)).unwrap()
+        }
+    }
+
+    fn is_near(found: f64, right: f64) -> bool {
+        found <= right * 1.001 && found * NEAR >= right
+    }
+
+    #[test]
+    fn the_highest_rate_is_found_to_5_percent_wherever_it_is() {
+        for carries in [101.0, 150.0, 1234.0, 49_000.0, 51_000.0, 94_000.0, 187_654.0, 3_000_000.0] {
+            let found = Wire::new(carries).highest(Start::ANYWHERE).unwrap();
+            assert!(is_near(found, carries), "{found} of {carries}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_begins_near_is_shorter() {
+        let tries = |start| {
+            let wire = Wire::new(190_000.0);
+            assert!(is_near(wire.highest(start).unwrap(), 190_000.0));
+            wire.tries.get()
+        };
+        assert!(2 * tries(Start::at(185_000.0)) <= tries(Start::ANYWHERE) + 1);
+        assert!(2 * tries(Start::at(197_000.0)) <= tries(Start::ANYWHERE) + 1);
+        assert!(tries(Start::ANYWHERE) <= 12);
+    }
+
+    #[test]
+    fn a_start_that_is_far_off_is_no_obstacle() {
+        assert!(is_near(Wire::new(400_000.0).highest(Start::at(20_000.0)).unwrap(), 400_000.0));
+        assert!(is_near(Wire::new(20_000.0).highest(Start::at(400_000.0)).unwrap(), 20_000.0));
+    }
+
+    #[test]
+    fn what_the_sender_cannot_send_is_not_carried() {
+        let wire = Wire { can_send: 300_000.0, ..Wire::new(f64::INFINITY) };
+        let found = wire.highest(Start::ANYWHERE).unwrap();
+        assert!((285_000.0..=316_000.0).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn a_wire_that_loses_always_carries_nothing() {
+        let lossy = highest(Start::ANYWHERE, |sent| Ok::<_, Infallible>(Try { sent, loss: 0.01 }));
+        assert_eq!(lossy, Ok(None));
+    }
+
+    #[test]
+    fn a_few_datagrams_lost_by_accident_are_tried_again() {
+        let wire = Wire::new(190_000.0);
+        let found = highest(Start::ANYWHERE, |rate| {
+            let came = wire.send(rate)?;
+            let accident = wire.tries.get() == 2;
+            Ok::<_, Infallible>(if accident { Try { loss: 0.002, ..came } } else { came })
+        });
+        assert!(is_near(found.unwrap().unwrap(), 190_000.0));
+    }
+
+    #[test]
+    fn a_rate_that_does_not_hold_for_long_is_lowered_until_it_does() {
+        let wire = Wire::new(90_000.0);
+        let run = |rate| wire.send(rate).map(|came| (came, rate));
+        let (rate, account) = confirm(100_000.0, run).unwrap().unwrap();
+        assert_eq!((rate, account), (86_000.0, 86_000.0));
+        assert_eq!(wire.tries.get(), 3);
+        assert_eq!(confirm(1_000_000.0, run).unwrap(), None);
+    }
+
+    #[test]
+    fn one_of_a_thousand_is_too_many() {
+        assert!(Try { sent: 1000.0, loss: 0.000_99 }.holds(1000.0));
+        assert!(!Try { sent: 1000.0, loss: 0.001 }.holds(1000.0));
+        assert!(!Try { sent: 900.0, loss: 0.0 }.holds(1000.0));
+    }
+}
