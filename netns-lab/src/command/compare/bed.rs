@@ -68,13 +68,21 @@ impl Bed {
         let running = tools::start(subject, &topology, programs)?;
         let bed = Bed { running, subject, underlay, topology };
         for path in [Path::Routed, Path::Gateway] {
-            bed.converse(path).with_context(|| bed.end_of_logs())?;
+            bed.converse(path, PATIENCE).with_context(|| bed.end_of_logs())?;
         }
         Ok(bed)
     }
 
+    /// Whether traffic passes.
+    ///
+    /// # Errors
+    /// That it does not; with the end of the log.
+    pub(crate) fn still_carries(&self, path: Path) -> anyhow::Result<()> {
+        self.converse(path, PATIENCE / 3).with_context(|| self.end_of_logs())
+    }
+
     /// Waits until as many flows as make sure that every channel has one have been answered: then every session is there.
-    fn converse(&self, path: Path) -> anyhow::Result<()> {
+    fn converse(&self, path: Path, patience: Duration) -> anyhow::Result<()> {
         let (client, server, address) = self.ends(path);
         let echo = server.run(|| UdpSocket::bind((address, 0)))??;
         echo.set_read_timeout(Some(ASKED_EVERY))?;
@@ -87,11 +95,11 @@ impl Bed {
         };
         let flows = 8 * usize::from(self.subject.channels);
         let mut silent = client.run(|| (0..flows).map(|_| flow()).collect::<io::Result<Vec<_>>>())??;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         while !silent.is_empty() {
             ensure!(
                 Instant::now() < deadline,
-                "{}: {} of {flows} flows were not answered within {PATIENCE:?} ({})",
+                "{}: {} of {flows} flows were not answered within {patience:?} ({})",
                 self.subject,
                 silent.len(),
                 path.name()

@@ -39,6 +39,32 @@ impl Pinning {
         let shift = if usize::from(channels) < self.cpus.len() { 0 } else { gateway };
         self.cpus.iter().copied().cycle().skip(shift).take(self.cpus.len()).collect()
     }
+
+    /// What was pinned where, for people.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let all = self.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let [four, one] = [4, 1].map(|channels| [0, 1].map(|gateway| listed(&self.workers(gateway, channels))));
+        let [first, second] =
+            [0, 1].map(|gateway| listed(&[0, 1, 2, 3].map(|channel| self.processor(gateway, channel))));
+        vec![
+            format!(
+                "Processors: {all}. Channel i of openvpn is pinned to the i-th of them at the first gateway and the next \
+                 one at the second (4 channels: {first} and {second}), so that no channel's two ends share one."
+            ),
+            format!(
+                "meshtun pins its workers: `--cpus {}` at the first gateway and `--cpus {}` at the second with 4 channels, \
+                 `{}` and `{}` with one, whose two halves are on different workers.",
+                four[0], four[1], one[0], one[1]
+            ),
+            "wireguard-go, boringtun and gotatun spread over all processors by themselves and are not pinned; neither are \
+             iperf3 and the other loads."
+                .to_owned(),
+        ]
+    }
+}
+
+fn listed(cpus: &[usize]) -> String {
+    cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! The whole run: round after round, subject after subject, and what of it failed.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::{
+    bed::Bed,
+    install::Programs,
+    measure::{Figure, Measuring},
+    plan::{Stop, Wishes, rotated},
+    progress::{Progress, roughly},
+    report::row::{Row, Samples},
+    tool::{Path, Tool},
+};
+
+/// How many lines of what a subject logged in one run are repeated.
+const LINES: usize = 5;
+
+/// A planned run.
+pub(crate) struct Course<'a> {
+    programs: &'a Programs,
+    seconds: Duration,
+    rounds: Vec<Vec<Stop>>,
+    progress: Progress,
+    measuring: Measuring,
+    samples: Samples,
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// What came of it.
+pub(crate) struct Outcome {
+    /// The figures, each over all rounds.
+    pub(crate) rows: Vec<Row>,
+    /// What makes the run fail.
+    pub(crate) problems: Vec<String>,
+    /// What a reader should know besides.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Course<'_> {
+    /// Plans it.
+    ///
+    /// # Errors
+    /// If nothing is left to be measured.
+    pub(crate) fn new<'a>(
+        wishes: &Wishes,
+        programs: &'a Programs,
+        rounds: usize,
+        seconds: Duration,
+    ) -> anyhow::Result<Course<'a>> {
+        let stops = wishes.round(|tool| programs.have(tool));
+        ensure!(!stops.is_empty(), "nothing is left to be measured: see what is missing, and --tools and --tests");
+        let rounds: Vec<_> = (0..rounds).map(|round| rotated(&stops, round, rounds)).collect();
+        let estimates: Vec<_> = rounds.iter().flatten().flat_map(|stop| stop.steps(seconds)).collect();
+        let total = estimates.iter().sum();
+        let mut progress = Progress::new(estimates);
+        progress.line(&format!(
+            "{} subjects, {} rounds, {} s a test: about {}.",
+            stops.len(),
+            rounds.len(),
+            seconds.as_secs(),
+            roughly(total)
+        ));
+        let (measuring, samples) = (Measuring::default(), Samples::default());
+        let (problems, notes) = (Vec::new(), Vec::new());
+        Ok(Course { programs, seconds, rounds, progress, measuring, samples, problems, notes })
+    }
+
+    /// Runs it to its end, whatever a subject does.
+    ///
+    /// # Errors
+    /// If nothing could be measured at all; names the reasons.
+    pub(crate) fn run(mut self) -> anyhow::Result<Outcome> {
+        for (number, round) in std::mem::take(&mut self.rounds).iter().enumerate() {
+            for stop in round {
+                self.stop(number + 1, stop);
+            }
+        }
+        self.progress.finish();
+        let rows = self.samples.rows();
+        ensure!(!rows.is_empty(), "nothing could be measured: {}", self.problems.join("; "));
+        Ok(Outcome { rows, problems: self.problems, notes: self.notes })
+    }
+
+    /// One subject, from its start to its end.
+    fn stop(&mut self, round: usize, stop: &Stop) {
+        let what = format!("{}, {}", stop.subject, stop.underlay.name());
+        self.progress.begin(&format!("round {round}: {what}: start"));
+        let bed = Bed::start(stop.subject, stop.underlay, self.programs);
+        self.progress.end();
+        match bed {
+            Ok(bed) => {
+                self.cells(round, stop, &bed);
+                let wrong = bed.finish().unwrap_or_else(|error| vec![format!("{error:#}")]);
+                self.wrong(&format!("round {round}: {what}"), &wrong);
+            }
+            Err(error) => {
+                self.problem(format!("round {round}: {what} did not start: {error:#}"));
+                self.skip(stop.cells.len());
+            }
+        }
+    }
+
+    fn cells(&mut self, round: usize, stop: &Stop, bed: &Bed) {
+        for (at, (path, test)) in stop.cells.iter().enumerate() {
+            let what =
+                format!("round {round}: {}, {}, {}: {}", stop.subject, stop.underlay.name(), path.name(), test.name());
+            self.progress.begin(&what);
+            let measured = self.measuring.measure(bed, *path, test, self.seconds);
+            self.progress.end();
+            match measured {
+                Ok(figures) => self.keep(&what, stop, *path, &figures),
+                Err(error) => {
+                    self.problem(format!("{what}: {error:#}"));
+                    if let Err(error) = bed.still_carries(*path) {
+                        self.problem(format!("{what}: the rest is left out: {error:#}"));
+                        return self.skip(stop.cells.len() - at - 1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, what: &str, stop: &Stop, path: Path, figures: &[Figure]) {
+        for figure in figures {
+            self.samples.add(stop.subject, path, stop.underlay, figure);
+            for complaint in &figure.complaints {
+                let said = format!("{what}: {complaint}");
+                if stop.subject.tool == Tool::Meshtun { self.problem(said) } else { self.note(said) }
+            }
+        }
+    }
+
+    /// What a subject logged, not all of it if it is much.
+    fn wrong(&mut self, what: &str, lines: &[String]) {
+        for line in lines.iter().take(LINES) {
+            self.problem(format!("{what}: {line}"));
+        }
+        if lines.len() > LINES {
+            self.problem(format!("{what}: and {} more lines", lines.len() - LINES));
+        }
+    }
+
+    fn problem(&mut self, said: String) {
+        self.progress.line(&format!("Problem: {said}"));
+        self.problems.push(said);
+    }
+
+    fn note(&mut self, said: String) {
+        self.progress.line(&format!("Note: {said}"));
+        self.notes.push(said);
+    }
+
+    /// Steps that do not take place.
+    fn skip(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.progress.begin("left out");
+            self.progress.end();
+        }
+    }
+}
