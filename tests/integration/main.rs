@@ -8,6 +8,7 @@
 //! - `traffic`: TCP and UDP through a link, IPv4 and IPv6, order within a flow.
 //! - `tools`: ping, traceroute, tcpdump, iptables and nft on the tun devices.
 //! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
+//! - `processors`: where the threads that carry packets run.
 //! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
 //! - `wireguard`: plain WireGuard at the other end.
 //!
@@ -20,6 +21,7 @@ mod cli;
 mod demo;
 mod hostile;
 mod kernel;
+mod processors;
 mod routes;
 mod tools;
 mod traffic;
