@@ -1,0 +1,38 @@
+//! What subjects and places are called by people.
+
+use super::{
+    super::tool::{Cipher, Path, Subject, Tool, Underlay},
+    Place,
+};
+
+/// A subject.
+pub(super) fn subject(subject: &Subject) -> String {
+    let Subject { tool, channels, cipher } = subject;
+    let cipher = match cipher {
+        Cipher::None => "",
+        Cipher::StaticAes256Cbc => "static key",
+        Cipher::TlsAes256Gcm => "TLS, AES-256-GCM",
+        Cipher::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        Cipher::Aes256Gcm => "AES-256-GCM",
+    };
+    match tool {
+        Tool::Bare => "bare veth, no tunnel".into(),
+        Tool::OpenVpn => format!("OpenVPN ×{channels}, {cipher}"),
+        // They know one channel and one cipher.
+        Tool::WireguardGo | Tool::BoringTun | Tool::GotaTun => tool.name().into(),
+        Tool::Meshtun => format!("meshtun ×{channels}, {cipher}"),
+    }
+}
+
+/// A path and what is under it.
+pub(super) fn place((path, underlay): Place) -> String {
+    let path = match path {
+        Path::Routed => "Between hosts behind the gateways",
+        Path::Gateway => "Between the gateways themselves",
+    };
+    let underlay = match underlay {
+        Underlay::Trains => "an underlay that passes trains",
+        Underlay::Datagrams => "an underlay that passes datagrams one by one",
+    };
+    format!("{path}, {underlay}")
+}
