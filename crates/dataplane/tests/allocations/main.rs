@@ -91,7 +91,9 @@ fn assert_waiting_costs_nothing(suite: Suite, apart: bool) {
     let fullest = measure(&bed, &Load::ALL, "everything at once, over a slow wire");
     for (side, queued) in bed.sides.iter().zip(fullest) {
         assert!(queued >= side.send_buffer, "{queued} of {} bytes at the most: never full", side.send_buffer);
-        let dropped = side.counters.snapshot().sending.dropped;
+        let mut dropped = side.counters.snapshot().sending.dropped;
+        // Before they are sealed packets may give way to others.
+        dropped.retain(|(reason, _)| !reason.label().starts_with("queue-"));
         assert!(dropped.is_empty(), "trains are kept, not dropped: {dropped:?}");
     }
     bed.down();
