@@ -81,7 +81,7 @@ pub enum LabError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// The lab was dropped while one of its nodes was still used.
+    /// The lab was dropped while one of its nodes was still used, or all labs of this process were cleaned up for good.
     #[error("{node}: its lab is closed")]
     Closed {
         /// The node.

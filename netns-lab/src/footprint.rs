@@ -28,14 +28,15 @@ const NAMES: &str = "/run/netns";
 /// Where named labs keep their locks and lists.
 const RECORDS: &str = "/run/netns-lab";
 
-/// Every lab of this process that lives.
-static ALIVE: Mutex<Vec<Weak<Footprint>>> = Mutex::new(Vec::new());
+/// Every lab of this process that lives; none can be added any more once [`clean_up`] was called.
+static ALIVE: Mutex<Option<Vec<Weak<Footprint>>>> = Mutex::new(Some(Vec::new()));
 
-/// Ends the programs in every lab of this process and takes away its names and its folder, at once and for good.
+/// Ends the programs in every lab of this process and takes away its names and its folder, at once and for good: no lab
+/// can be made any more.
 ///
 /// For the last moment before an exit that runs no destructors.
 pub fn clean_up() {
-    let alive: Vec<_> = held(&ALIVE).iter().filter_map(Weak::upgrade).collect();
+    let alive: Vec<_> = held(&ALIVE).take().into_iter().flatten().filter_map(|one| one.upgrade()).collect();
     alive.iter().for_each(|footprint| footprint.clear());
 }
 
@@ -77,7 +78,10 @@ impl Footprint {
             footprint.clear();
             return Err(error);
         }
-        let mut alive = held(&ALIVE);
+        let Some(alive) = &mut *held(&ALIVE) else {
+            footprint.clear();
+            return Err(LabError::Closed { node: "lab".into() });
+        };
         alive.retain(|one| one.strong_count() > 0);
         alive.push(Arc::downgrade(&footprint));
         Ok(footprint)
