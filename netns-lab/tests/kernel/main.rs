@@ -4,9 +4,11 @@
 //! - `topology`: who reaches whom;
 //! - `load`, `watch`: traffic is counted and seen, on topologies without a tunnel;
 //! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
-//! - `command`: the `netns-lab` program.
+//! - `command`: the `netns-lab` program;
+//! - `compare`: a small comparison with the real meshtun.
 
 mod command;
+mod compare;
 mod gateway;
 mod lab;
 mod load;

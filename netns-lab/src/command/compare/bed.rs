@@ -1,16 +1,16 @@
 //! A fresh lab with a subject in it that carries traffic.
 
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, UdpSocket},
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use netns_lab::{
     Node,
-    topology::{LAN, Options, Shape, Topology, UNDERLAY},
+    topology::{LAN, Options, Shape, Site, Topology, UNDERLAY},
 };
 
 use super::{
@@ -68,7 +68,7 @@ impl Bed {
         let running = tools::start(subject, &topology, programs)?;
         let bed = Bed { running, subject, underlay, topology };
         for path in [Path::Routed, Path::Gateway] {
-            bed.converse(path, PATIENCE).with_context(|| bed.end_of_logs())?;
+            bed.converse(path, PATIENCE).map_err(|error| bed.with_logs(&error))?;
         }
         Ok(bed)
     }
@@ -78,7 +78,27 @@ impl Bed {
     /// # Errors
     /// That it does not; with the end of the log.
     pub(crate) fn still_carries(&self, path: Path) -> anyhow::Result<()> {
-        self.converse(path, PATIENCE / 3).with_context(|| self.end_of_logs())
+        self.must_run()?;
+        self.converse(path, PATIENCE / 3).map_err(|error| self.with_logs(&error))
+    }
+
+    /// Whether all processes of the subject run.
+    ///
+    /// # Errors
+    /// That one has ended; with the end of the log.
+    pub(crate) fn must_run(&self) -> anyhow::Result<()> {
+        for (processes, site) in self.running.processes().iter().zip(&self.topology.sites) {
+            for pid in processes {
+                // One that has ended stays as a zombie until it is asked for.
+                let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                let ended = state.is_empty() || state.contains(") Z ");
+                ensure!(
+                    !ended,
+                    self.with_logs(&anyhow!("process {pid} of {} at {} has ended", self.subject, site.name()))
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Waits until as many flows as make sure that every channel has one have been answered: then every session is there.
@@ -118,13 +138,14 @@ impl Bed {
         Ok(())
     }
 
-    fn end_of_logs(&self) -> String {
+    /// The error, with the end of what the subject wrote below it.
+    fn with_logs(&self, error: &anyhow::Error) -> anyhow::Error {
         let logs = self.running.logs();
-        let ends = logs.iter().map(|log| {
+        let ends = logs.iter().filter(|log| !log.is_empty()).map(|log| {
             let lines: Vec<_> = log.lines().collect();
             lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
         });
-        format!("the ends of its logs:\n{}", ends.collect::<Vec<_>>().join("\n"))
+        anyhow!("{error:#}; the ends of its logs:\n{}", ends.collect::<Vec<_>>().join("\n--\n"))
     }
 
     /// The client's and the server's node of a path, and the server's address.
@@ -149,19 +170,22 @@ impl Bed {
         destination_port: u16,
     ) -> anyhow::Result<Option<String>> {
         let [one, two] = [&self.topology.sites[0], &self.topology.sites[1]];
-        let protocol = match protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        };
-        let way = match path {
-            Path::Routed => format!("{} from {} iif {LAN}", two.host_v4, one.host_v4),
-            Path::Gateway => format!("{} from {}", two.gateway_v4, one.gateway_v4),
-        };
-        let asked = format!("route get {way} ipproto {protocol} sport {source_port} dport {destination_port}");
-        let said = ask(&one.gateway, "ip", &asked)?;
-        let mut words = said.split_ascii_whitespace().skip_while(|word| *word != "dev");
-        let device = words.nth(1).with_context(|| format!("`ip {asked}` names no device: {said}"))?;
-        Ok(Some(device.to_owned()).filter(|device| device != UNDERLAY))
+        chosen(one, two, path, protocol, [source_port, destination_port])
+    }
+
+    /// The device that the gateway of the server chooses for what comes back on such a flow: most often another one.
+    ///
+    /// # Errors
+    /// If `ip route get` fails.
+    pub(crate) fn device_back(
+        &self,
+        path: Path,
+        protocol: Protocol,
+        source_port: u16,
+        destination_port: u16,
+    ) -> anyhow::Result<Option<String>> {
+        let [one, two] = [&self.topology.sites[0], &self.topology.sites[1]];
+        chosen(two, one, path, protocol, [destination_port, source_port])
     }
 
     /// Process numbers of the subject at the first gateway.
@@ -178,6 +202,23 @@ impl Bed {
     pub(crate) fn finish(self) -> anyhow::Result<Vec<String>> {
         self.running.finish()
     }
+}
+
+/// The device that a site's gateway chooses for a flow to another site.
+fn chosen(from: &Site, to: &Site, path: Path, protocol: Protocol, ports: [u16; 2]) -> anyhow::Result<Option<String>> {
+    let protocol = match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    let way = match path {
+        Path::Routed => format!("{} from {} iif {LAN}", to.host_v4, from.host_v4),
+        Path::Gateway => format!("{} from {}", to.gateway_v4, from.gateway_v4),
+    };
+    let asked = format!("route get {way} ipproto {protocol} sport {} dport {}", ports[0], ports[1]);
+    let said = ask(&from.gateway, "ip", &asked)?;
+    let mut words = said.split_ascii_whitespace().skip_while(|word| *word != "dev");
+    let device = words.nth(1).with_context(|| format!("`ip {asked}` names no device: {said}"))?;
+    Ok(Some(device.to_owned()).filter(|device| device != UNDERLAY))
 }
 
 /// Makes the cable between the gateways a plain NIC's: neither end takes or gives more than a datagram a packet.

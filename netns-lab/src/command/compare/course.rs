@@ -1,6 +1,10 @@
 //! The whole run: round after round, subject after subject, and what of it failed.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use anyhow::ensure;
 
@@ -16,6 +20,22 @@ use super::{
 
 /// How many lines of what a subject logged in one run are repeated.
 const LINES: usize = 5;
+
+/// Set when a signal ends the program.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Makes the run go no further, and say nothing of the programs that are about to be ended: to be called by the thread
+/// that cleans up and exits.
+pub(crate) fn stand_still() {
+    ENDING.store(true, Ordering::SeqCst);
+}
+
+/// Waits for the end of the process, if that has begun.
+fn unless_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
 
 /// A planned run.
 pub(crate) struct Course<'a> {
@@ -57,7 +77,7 @@ impl Course<'_> {
         let total = estimates.iter().sum();
         let mut progress = Progress::new(estimates);
         progress.line(&format!(
-            "{} subjects, {} rounds, {} s a test: about {}.",
+            "{} labs a round, {} rounds, {} s a test: about {}.",
             stops.len(),
             rounds.len(),
             seconds.as_secs(),
@@ -89,11 +109,13 @@ impl Course<'_> {
         let what = format!("{}, {}", stop.subject, stop.underlay.name());
         self.progress.begin(&format!("round {round}: {what}: start"));
         let bed = Bed::start(stop.subject, stop.underlay, self.programs);
+        unless_ending();
         self.progress.end();
         match bed {
             Ok(bed) => {
                 self.cells(round, stop, &bed);
                 let wrong = bed.finish().unwrap_or_else(|error| vec![format!("{error:#}")]);
+                unless_ending();
                 self.wrong(&format!("round {round}: {what}"), &wrong);
             }
             Err(error) => {
@@ -109,6 +131,7 @@ impl Course<'_> {
                 format!("round {round}: {}, {}, {}: {}", stop.subject, stop.underlay.name(), path.name(), test.name());
             self.progress.begin(&what);
             let measured = self.measuring.measure(bed, *path, test, self.seconds);
+            unless_ending();
             self.progress.end();
             match measured {
                 Ok(figures) => self.keep(&what, stop, *path, &figures),
@@ -143,9 +166,11 @@ impl Course<'_> {
         }
     }
 
+    /// Tells all of it, and keeps the first line: the rest is the end of a log.
     fn problem(&mut self, said: String) {
         self.progress.line(&format!("Problem: {said}"));
-        self.problems.push(said);
+        let first = said.lines().next().unwrap_or_default();
+        self.problems.push(first.split("; the end").next().unwrap_or(first).to_owned());
     }
 
     fn note(&mut self, said: String) {
