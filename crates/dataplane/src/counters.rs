@@ -28,6 +28,10 @@ drop_reasons! {
     NoEndpoint = "no-endpoint",
     /// Sending: what came from the tun device is no IP packet, or its virtio header contradicts it.
     BadSuperPacket = "bad-super-packet",
+    /// Sending: packets came faster than they could be sealed and sent, and the memory for those that wait was full.
+    QueueFull = "queue-full",
+    /// Sending: the packet's flow had waited too long for too long (RFC 8289).
+    QueueDelay = "queue-delay",
     /// Sending: longer than the device's MTU.
     TooBig = "too-big",
     /// Sending: longer than the underlay's MTU.

@@ -23,6 +23,7 @@ mod command;
 mod counters;
 mod filter;
 mod plane;
+mod queue;
 mod receiving;
 mod scratch;
 mod sending;

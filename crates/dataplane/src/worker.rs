@@ -15,7 +15,7 @@ use meshtun_sys::{
 };
 
 use crate::{
-    ChannelId, Command, Half,
+    ChannelId, Command, DropReason, Half,
     receiving::ReceivingHalf,
     scratch::Scratch,
     sending::SendingHalf,
@@ -39,6 +39,10 @@ pub(crate) struct Worker {
     epoll: Epoll,
     sending: HashMap<ChannelId, Box<SendingHalf>>,
     receiving: HashMap<ChannelId, Box<ReceivingHalf>>,
+    /// Channels whose sending halves have packets waiting: they get a turn whether their devices have more or not.
+    waiting: Vec<ChannelId>,
+    /// Counts the times that all that was ready had its turn.
+    round: u64,
     scratch: Scratch,
 }
 
@@ -49,11 +53,24 @@ const READY: usize = 256;
 /// costs more than a few looks, and under load the next packets are there already.
 const LOOKS_BEFORE_SLEEP: u32 = 20;
 
+/// How long a worker runs before others on its processor have their turn. A packet that meets several busy threads on
+/// its way waits for each: short slices keep that wait short.
+const SLICE: Duration = Duration::from_micros(300);
+
 impl Worker {
     pub(crate) fn new(orders: Receiver<Order>, wake: Arc<EventFd>) -> io::Result<Worker> {
         let epoll = Epoll::new()?;
         epoll.add(&*wake, token(None, Source::Wake), Interest::Read)?;
-        Ok(Worker { orders, wake, epoll, sending: HashMap::new(), receiving: HashMap::new(), scratch: Scratch::new() })
+        Ok(Worker {
+            orders,
+            wake,
+            epoll,
+            sending: HashMap::new(),
+            receiving: HashMap::new(),
+            waiting: Vec::new(),
+            round: 0,
+            scratch: Scratch::new(),
+        })
     }
 
     /// Runs until told to stop. A processor that cannot be had is no reason not to run.
@@ -61,16 +78,20 @@ impl Worker {
         if let Some(cpu) = cpu {
             let _runs_anywhere = thread::pin_current(cpu);
         }
+        let _scheduled_as_others_are = thread::ask_for_slice(SLICE);
         let mut ready = Events::with_capacity(READY);
         let mut looks = 0;
         loop {
-            let timeout = if looks > 0 { Some(Duration::ZERO) } else { None };
+            let timeout = if looks > 0 || !self.waiting.is_empty() { Some(Duration::ZERO) } else { None };
             if self.epoll.wait(&mut ready, timeout).is_err() {
                 ready.clear();
             }
             match self.serve(&ready) {
                 Served::Stop => return,
-                Served::Busy => looks = LOOKS_BEFORE_SLEEP,
+                Served::Busy => {
+                    looks = LOOKS_BEFORE_SLEEP;
+                    thread::yield_now();
+                }
                 Served::Idle if looks > 0 => {
                     looks -= 1;
                     thread::yield_now();
@@ -84,6 +105,7 @@ impl Worker {
     fn serve(&mut self, ready: &Events) -> Served {
         let mut served = Served::Idle;
         let now = Instant::now();
+        self.round += 1;
         for event in ready.iter() {
             let (channel, source) = from_token(event.token);
             let turn = match source {
@@ -99,17 +121,39 @@ impl Worker {
                 served = Served::Busy;
             }
         }
-        served
+        self.serve_waiting(now);
+        if self.waiting.is_empty() { served } else { Served::Busy }
+    }
+
+    /// A turn for those that no event gave one.
+    fn serve_waiting(&mut self, now: Instant) {
+        let mut index = 0;
+        while let Some(&channel) = self.waiting.get(index) {
+            let had_its_turn = self.sending.get(&channel).is_some_and(|half| half.round == self.round);
+            if !had_its_turn {
+                self.turn_sending(channel, |half, scratch| half.turn(scratch, now));
+            }
+            if self.sending.get(&channel).is_some_and(|half| half.is_waiting()) {
+                index += 1;
+            } else {
+                self.waiting.swap_remove(index);
+            }
+        }
     }
 
     fn turn_sending(&mut self, id: ChannelId, turn: impl FnOnce(&mut SendingHalf, &mut Scratch) -> Turn) -> Turn {
         let Some(half) = self.sending.get_mut(&id) else { return Turn::Idle };
+        half.round = self.round;
         let was_stuck = half.is_stuck();
         let turned = turn(half, &mut self.scratch);
         if turned == Turn::Failed {
+            half.clear(&mut self.scratch, DropReason::NoSession);
             half.unwatch(&self.epoll);
         } else if was_stuck != half.is_stuck() {
             half.watch_again(&self.epoll);
+        }
+        if half.is_waiting() && !self.waiting.contains(&id) {
+            self.waiting.push(id);
         }
         turned
     }
@@ -141,6 +185,7 @@ impl Worker {
                 let watched = half.watch(&self.epoll);
                 if watched.is_ok() {
                     self.sending.insert(half.channel(), half);
+                    self.waiting.reserve(self.sending.len());
                 }
                 let _asker_gone = answer.send(watched);
             }
@@ -175,8 +220,9 @@ impl Worker {
     fn remove(&mut self, id: ChannelId, half: Half) {
         match half {
             Half::Sending => {
-                if let Some(half) = self.sending.remove(&id) {
+                if let Some(mut half) = self.sending.remove(&id) {
                     half.unwatch(&self.epoll);
+                    half.clear(&mut self.scratch, DropReason::NoSession);
                 }
             }
             Half::Receiving => {

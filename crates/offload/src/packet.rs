@@ -71,6 +71,39 @@ pub(crate) fn address_bytes(packet: &[u8]) -> &[u8] {
     if packet[0] >> 4 == 4 { &packet[12..20] } else { &packet[8..40] }
 }
 
+/// A number that all packets of a flow share and few others do: of the addresses, the protocol, and the ports of TCP and
+/// UDP. Fragments go by their addresses, and what is no whole packet goes by nothing.
+#[inline]
+pub fn flow_hash(packet: &[u8]) -> u32 {
+    let Some(packet) = trim(packet).map(|length| &packet[..length]) else { return 0 };
+    let mut hash = Mix(0);
+    address_bytes(packet).as_chunks::<4>().0.iter().for_each(|quad| hash.take(u32::from_ne_bytes(*quad)));
+    if let Some(upper) = Upper::parse(packet) {
+        hash.take(upper.protocol.into());
+        let ports = packet.get(upper.offset..).and_then(<[u8]>::first_chunk::<4>);
+        if matches!(upper.protocol, TCP | UDP) && !upper.fragment {
+            hash.take(ports.map_or(0, |ports| u32::from_ne_bytes(*ports)));
+        }
+    }
+    hash.finish()
+}
+
+/// Multiplication and rotation: quick, and good enough to spread flows over queues.
+struct Mix(u64);
+
+impl Mix {
+    #[inline]
+    fn take(&mut self, quad: u32) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(quad)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// The upper bits are mixed best.
+    #[inline]
+    fn finish(self) -> u32 {
+        (self.0 >> 40) as u32
+    }
+}
+
 /// Whether the packet is an ICMP error (IPv4 types 3, 11, 12: RFC 792; IPv6 types 1 to 4: RFC 4443), which a router on
 /// the way sends from an address of its own. Anything that [`trim`] refuses, and a fragment but the first, is none.
 pub fn is_icmp_error(packet: &[u8]) -> bool {

@@ -165,3 +165,25 @@ proptest! {
         prop_assert_eq!(trim(&packet[..at.index(packet.len())]), None);
     }
 }
+
+#[test]
+fn packets_of_a_flow_share_a_hash_and_other_flows_have_others() {
+    let udp = |source: u16, length: usize| {
+        let mut packet = vec![0; 28 + length];
+        (packet[0], packet[9]) = (0x45, UDP);
+        packet[2..4].copy_from_slice(&(28 + length as u16).to_be_bytes());
+        packet[12..20].copy_from_slice(&[10, 1, 0, 2, 10, 2, 0, 2]);
+        packet[20..22].copy_from_slice(&source.to_be_bytes());
+        packet[23] = 53;
+        packet
+    };
+    assert_eq!(flow_hash(&udp(5000, 10)), flow_hash(&udp(5000, 900)));
+    let spread: std::collections::BTreeSet<_> = (0..1000).map(|port| flow_hash(&udp(port, 10)) % 128).collect();
+    assert!(spread.len() > 120, "1000 flows fill {} of 128 places", spread.len());
+    let mut fragment = udp(5000, 10);
+    fragment[6] = 0x20;
+    let mut other = fragment.clone();
+    other[20] ^= 1;
+    assert_eq!(flow_hash(&fragment), flow_hash(&other), "the second fragment has no ports to go by");
+    assert_eq!(flow_hash(&[0x45; 19]), 0);
+}
