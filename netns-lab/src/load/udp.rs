@@ -63,6 +63,8 @@ pub struct UdpTrain {
     /// The longest standstill that the sender makes up for by sending at once what it missed: what was missed in a longer
     /// one would only overflow buffers on the way.
     pub catch_up: Duration,
+    /// The sender ends when its time is over, even if it was held up and has not sent everything.
+    pub punctual: bool,
     /// The receiver's buffer in bytes.
     pub receive_buffer: usize,
     /// Whether the receiver takes trains with one call (`UDP_GRO`), which costs it less and most programs cannot.
@@ -85,6 +87,7 @@ impl UdpTrain {
             port: 0,
             source_ports: Vec::new(),
             catch_up: CATCH_UP,
+            punctual: false,
             receive_buffer: RECEIVE_BUFFER,
             gro: true,
         }
@@ -92,7 +95,7 @@ impl UdpTrain {
 
     /// Sends it and waits for the last datagrams.
     ///
-    /// A sender that was held up for long goes on at its rate, and ends later.
+    /// A sender that was held up for long goes on at its rate, and ends later, unless it is [`Self::punctual`].
     ///
     /// A datagram that the client's kernel refuses is counted and not sent again.
     ///
@@ -119,8 +122,9 @@ impl UdpTrain {
     fn plan(&self) -> io::Result<Plan> {
         let interval = Duration::from_secs(1) / self.rate.max(1);
         let count = (self.duration.as_nanos() / interval.as_nanos().max(1)) as u64;
+        let limit = if self.punctual { self.duration } else { Duration::MAX };
         let marker = self.marker.map_or_else(Marker::random, Ok)?;
-        Ok(Plan { flows: usize::from(self.flows), count, interval, catch_up: self.catch_up, marker })
+        Ok(Plan { flows: usize::from(self.flows), count, interval, limit, catch_up: self.catch_up, marker })
     }
 }
 
@@ -130,6 +134,8 @@ struct Plan {
     /// Datagrams of each flow.
     count: u64,
     interval: Duration,
+    /// When sending ends at the latest.
+    limit: Duration,
     catch_up: Duration,
     marker: Marker,
 }
@@ -186,6 +192,9 @@ impl Sender {
         for number in 0..plan.count {
             while let Some(early) = pace.early(number, start.elapsed()) {
                 thread::sleep(early.max(TICK));
+            }
+            if start.elapsed() > plan.limit {
+                break;
             }
             self.send_one_of_each(number);
         }

@@ -128,6 +128,27 @@ fn a_train_over_a_healthy_path_arrives_whole_and_in_order() {
 }
 
 #[test]
+fn a_punctual_train_ends_in_time_however_much_it_should_send() {
+    trial::run(|| {
+        let topology = routed();
+        let [one, two] = [&topology.sites[0], &topology.sites[1]];
+        // More than any machine can send.
+        let train = UdpTrain {
+            flows: 16,
+            rate: 10_000_000,
+            duration: ms(300),
+            patience: ms(100),
+            punctual: true,
+            ..UdpTrain::new(&one.host, &two.host, two.host_v4.into())
+        };
+        let report = train.run().unwrap();
+        let total = report.total();
+        assert!(total.sent > 0 && total.sent < 48_000_000 && total.received <= total.sent, "{total:?}");
+        assert!(report.elapsed >= ms(300) && report.elapsed < ms(2000), "{:?}", report.elapsed);
+    });
+}
+
+#[test]
 fn a_gap_in_the_path_shows_in_a_train_as_loss_and_as_time() {
     trial::run(|| {
         let topology = routed();

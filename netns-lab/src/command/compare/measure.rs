@@ -74,8 +74,10 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// Busy seconds of the whole machine for each 10⁹ bytes of payload that were received, where that is known.
     pub(crate) cpu_seconds_per_gb: Option<f64>,
-    /// What the kernel counted meanwhile that should not be.
+    /// What the subject did meanwhile that it should not: the kernel counts it.
     pub(crate) complaints: Vec<String>,
+    /// What a reader of the figure should know, which says nothing about the subject.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Measures, and remembers what shortens the next measurement of the same kind.
@@ -168,7 +170,7 @@ impl Measuring {
 impl Figure {
     /// One without processor time and complaints.
     fn new(test: impl Into<String>, value: f64, unit: &'static str) -> Figure {
-        Figure { test: test.into(), value, unit, cpu_seconds_per_gb: None, complaints: Vec::new() }
+        Figure { test: test.into(), value, unit, cpu_seconds_per_gb: None, complaints: Vec::new(), notes: Vec::new() }
     }
 }
 

@@ -34,33 +34,41 @@ impl ReceiveErrors {
 }
 
 fn of_node(node: &Node) -> anyhow::Result<Vec<(String, u64)>> {
-    let (v4, v6) = node
-        .run(|| ["snmp", "snmp6"].map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}"))))
-        .map(|[v4, v6]| -> anyhow::Result<_> {
-            // No IPv6 in the kernel: no such file.
-            Ok((v4?, v6.unwrap_or_default()))
-        })??;
-    Ok(parse_v4(&v4).into_iter().chain(parse_v6(&v6)).collect())
+    let read = |file: &str| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
+    let (v4, v6) = node.run(|| (read("snmp"), read("snmp6")))?;
+    // Without IPv6 in the kernel there is no such file.
+    let v6 = v6.unwrap_or_default();
+    Ok(named("Udp", &parse_v4(&v4?)).into_iter().chain(named("Udp6", &parse_v6(&v6))).collect())
 }
 
-/// The names that are counted; `InErrors` holds the first two and more, but not what no socket was for.
-const NAMES: [&str; 3] = ["RcvbufErrors", "InCsumErrors", "InErrors"];
+/// What is counted by itself: no room in the buffer, a wrong checksum.
+const COUNTED: [&str; 2] = ["RcvbufErrors", "InCsumErrors"];
+
+/// The sum of these and of others that have no name.
+const ALL: &str = "InErrors";
+
+/// The counters under their full names; each error once, although [`ALL`] holds it, too.
+fn named(family: &str, counters: &BTreeMap<&str, u64>) -> Vec<(String, u64)> {
+    let count = |name| counters.get(name).copied().unwrap_or_default();
+    let counted = COUNTED.map(|name| (format!("{family}{name}"), count(name)));
+    let sum: u64 = counted.iter().map(|(_, count)| count).sum();
+    let others = (format!("other {family}{ALL}"), count(ALL).saturating_sub(sum));
+    counted.into_iter().chain([others]).collect()
+}
 
 /// `Udp: NAME …` and `Udp: VALUE …` of /proc/net/snmp.
-fn parse_v4(text: &str) -> Vec<(String, u64)> {
+fn parse_v4(text: &str) -> BTreeMap<&str, u64> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return Vec::new() };
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return BTreeMap::new() };
     let fields = names.split(' ').zip(values.split(' '));
-    let ours = fields.filter(|(name, _)| NAMES.contains(name));
-    ours.filter_map(|(name, value)| Some((format!("Udp{name}"), value.parse().ok()?))).collect()
+    fields.filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect()
 }
 
 /// `Udp6NAME  VALUE` of /proc/net/snmp6.
-fn parse_v6(text: &str) -> Vec<(String, u64)> {
-    let field = |line: &str| {
-        let (name, value) = line.split_once(char::is_whitespace)?;
-        let ours = NAMES.contains(&name.strip_prefix("Udp6")?);
-        Some((name.to_owned(), value.trim().parse().ok()?)).filter(|_| ours)
+fn parse_v6(text: &str) -> BTreeMap<&str, u64> {
+    let field = |line| {
+        let (name, value) = str::split_once(line, char::is_whitespace)?;
+        Some((name.strip_prefix("Udp6")?, value.trim().parse().ok()?))
     };
     text.lines().filter_map(field).collect()
 }
@@ -73,7 +81,7 @@ mod tests {
         Tcp: RtoAlgorithm RtoMin RetransSegs\n\
         Tcp: 1 200 7\n\
         Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n\
-        Udp: 83 2 14 85 12 9 2 0 0\n\
+        Udp: 83 2 15 85 12 9 2 0 0\n\
         UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n\
         UdpLite: 0 0 77 0 77 0 0 0 0\n";
 
@@ -84,15 +92,14 @@ mod tests {
         Udp6RcvbufErrors                \t3\n\
         UdpLite6InErrors                \t8\n";
 
-    fn named(fields: &[(&str, u64)]) -> Vec<(String, u64)> {
-        fields.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-    }
-
     #[test]
-    fn receive_errors_are_read_by_name_and_not_by_place() {
-        assert_eq!(parse_v4(SNMP), named(&[("UdpInErrors", 14), ("UdpRcvbufErrors", 12), ("UdpInCsumErrors", 2)]));
-        assert_eq!(parse_v6(SNMP6), named(&[("Udp6InErrors", 3), ("Udp6RcvbufErrors", 3)]));
-        assert_eq!(parse_v4("Udp: InErrors\n"), []);
+    fn receive_errors_are_read_by_name_and_told_once() {
+        let told = |counters: Vec<(String, u64)>| counters.into_iter().map(|(name, count)| format!("{count} {name}"));
+        let v4: Vec<_> = told(named("Udp", &parse_v4(SNMP))).collect();
+        assert_eq!(v4, ["12 UdpRcvbufErrors", "2 UdpInCsumErrors", "1 other UdpInErrors"]);
+        let v6: Vec<_> = told(named("Udp6", &parse_v6(SNMP6))).collect();
+        assert_eq!(v6, ["3 Udp6RcvbufErrors", "0 Udp6InCsumErrors", "0 other Udp6InErrors"]);
+        assert!(parse_v4("Udp: InErrors\n").is_empty());
     }
 
     #[test]
@@ -101,7 +108,7 @@ mod tests {
             let of = |name: &str, count| (("g2".to_owned(), name.to_owned()), count);
             ReceiveErrors([of("UdpRcvbufErrors", rcvbuf), of("UdpInCsumErrors", csum)].into())
         };
-        assert_eq!(errors(5, 1).since(&errors(5, 1)), [String::new(); 0]);
+        assert!(errors(5, 1).since(&errors(5, 1)).is_empty());
         assert_eq!(
             errors(17, 1).since(&errors(5, 1)),
             ["the kernel counted 12 UdpRcvbufErrors in UDP sockets of g2".to_owned()]

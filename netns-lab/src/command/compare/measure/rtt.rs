@@ -26,7 +26,7 @@ use super::{
 /// How long the flows have run when the first round trip is measured.
 pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
-/// The echo's ports: the client's and the server's.
+/// The echo's ports: the lowest of the client's and the server's.
 const ECHO: (u16, u16) = (23_000, 7000);
 
 /// The load's ports: the lowest of the client's and the server's.
@@ -34,8 +34,8 @@ const LOAD: (u16, u16) = (25_000, 7500);
 
 /// While nothing else is carried.
 pub(super) fn idle(bed: &Bed, path: Path, name: &str, seconds: Duration) -> anyhow::Result<Vec<Figure>> {
-    let pings = echo(bed, path).run(seconds)?;
-    figures(name, &pings, Vec::new())
+    let (echo, _) = echo(bed, path)?;
+    figures(name, &echo.run(seconds)?)
 }
 
 /// Beside 16 TCP flows, on a channel that carries some of them, or on one that carries none.
@@ -46,24 +46,26 @@ pub(super) fn loaded(
     same_channel: bool,
     seconds: Duration,
 ) -> anyhow::Result<Vec<Figure>> {
-    let (ping_from, ping_to) = ECHO;
-    let pinged = Flows { bed, path, protocol: Protocol::Udp, to: ping_to }.device_of(ping_from)?;
-    let quiet = pinged.filter(|_| !same_channel);
+    let (echo, channel) = echo(bed, path)?;
+    let quiet = channel.filter(|_| !same_channel);
     let load = load(bed, path, quiet.as_deref(), seconds)?;
     let carried_by_quiet = || quiet.as_deref().map_or(Ok(0), |device| packets(bed, device));
     let (errors, packets) = (ReceiveErrors::read(&bed.topology)?, carried_by_quiet()?);
-    let (carried, pings) = both(&load, &echo(bed, path), seconds)?;
+    let (carried, pings) = both(&load, &echo, seconds)?;
     ensure!(carried.bytes() > 0, "the load beside which round trips are measured carried nothing");
-    let mut complaints = ReceiveErrors::read(&bed.topology)?.since(&errors);
+    let mut figures = figures(name, &pings)?;
+    figures[0].complaints = ReceiveErrors::read(&bed.topology)?.since(&errors);
     let packets = carried_by_quiet()?.saturating_sub(packets);
-    complaints.extend(quiet.as_deref().and_then(|device| noise(device, packets, pings.sent)));
-    figures(name, &pings, complaints)
+    figures[0].notes.extend(quiet.as_deref().and_then(|device| noise(device, packets, pings.sent)));
+    Ok(figures)
 }
 
-fn echo(bed: &Bed, path: Path) -> Echo {
+/// The echo, on one channel both ways, and the channel's device.
+fn echo(bed: &Bed, path: Path) -> anyhow::Result<(Echo, Option<String>)> {
     let (client, server, address) = bed.ends(path);
-    let (from, to) = ECHO;
-    Echo { client, server, from, to: (address, to).into() }
+    let (first, to) = ECHO;
+    let (from, channel) = Flows { bed, path, protocol: Protocol::Udp, to }.round(first)?;
+    Ok((Echo { client, server, from, to: (address, to).into() }, channel))
 }
 
 fn load(bed: &Bed, path: Path, quiet: Option<&str>, seconds: Duration) -> anyhow::Result<TcpLoad> {
@@ -102,7 +104,7 @@ fn both(load: &TcpLoad, echo: &Echo, seconds: Duration) -> anyhow::Result<(TcpRe
 }
 
 /// Median, 99th percentile and maximum in ms, and what part had no answer.
-fn figures(name: &str, pings: &Pings, complaints: Vec<String>) -> anyhow::Result<Vec<Figure>> {
+fn figures(name: &str, pings: &Pings) -> anyhow::Result<Vec<Figure>> {
     let milliseconds: Vec<_> = pings.answers.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     ensure!(!milliseconds.is_empty(), "none of {} datagrams was answered", pings.sent);
     let time = |(what, percent)| {
@@ -112,7 +114,6 @@ fn figures(name: &str, pings: &Pings, complaints: Vec<String>) -> anyhow::Result
     let mut figures: Vec<_> = [("p50", 50.0), ("p99", 99.0), ("max", 100.0)].map(time).into();
     let lost = pings.sent.saturating_sub(milliseconds.len() as u64);
     figures.push(Figure::new(format!("{name}-lost"), 100.0 * lost as f64 / pings.sent as f64, "%"));
-    figures[0].complaints = complaints;
     Ok(figures)
 }
 
@@ -122,8 +123,8 @@ fn packets(bed: &Bed, device: &str) -> anyhow::Result<u64> {
     Ok(links.iter().filter(|link| link.name == device).map(|link| link.rx_packets + link.tx_packets).sum())
 }
 
-/// What to say of a channel that should carry nothing but so many datagrams and their echo, if it carried far more: the
-/// other end may have chosen it for the load's way back.
+/// What to say of a channel that should carry nothing but so many datagrams and their echo, if it carried far more: then
+/// its figures are not those of an unloaded channel.
 fn noise(quiet: &str, packets: u64, pings: u64) -> Option<String> {
     let told =
         || format!("{quiet}, which should carry {pings} datagrams and their echo alone, carried {packets} packets");
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn median_and_tail_and_what_was_not_answered_are_told() {
         let times: Vec<u64> = (1..=100).collect();
-        let figures = figures("rtt-idle", &pings(&times, 200), vec!["why".into()]).unwrap();
+        let figures = figures("rtt-idle", &pings(&times, 200)).unwrap();
         let told: Vec<_> = figures.iter().map(|figure| (figure.test.as_str(), figure.value, figure.unit)).collect();
         assert_eq!(
             told,
@@ -152,12 +153,11 @@ mod tests {
                 ("rtt-idle-lost", 50.0, "%")
             ]
         );
-        assert_eq!(figures.iter().map(|figure| figure.complaints.len()).collect::<Vec<_>>(), [1, 0, 0, 0]);
     }
 
     #[test]
     fn no_answer_at_all_is_an_error() {
-        let error = figures("rtt-idle", &pings(&[], 2000), Vec::new()).unwrap_err();
+        let error = figures("rtt-idle", &pings(&[], 2000)).unwrap_err();
         assert_eq!(error.to_string(), "none of 2000 datagrams was answered");
     }
 

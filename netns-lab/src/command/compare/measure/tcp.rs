@@ -5,6 +5,7 @@ mod iperf;
 use std::{
     io::{self, Read},
     process::{Command, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +29,9 @@ const PORT: u16 = 5201;
 /// How much longer than its time iperf3 may take: to connect, and to tell what was received through a full tunnel.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether the subject still runs.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// By how much the time in which processors are watched is shorter than iperf3's at either end, whose beginning and end
 /// are not seen.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -49,8 +53,10 @@ pub(super) fn measure(bed: &Bed, path: Path, name: &str, load: Load) -> anyhow::
     let mut listening = listen(&server, &address.to_string())?;
     let mut sending = client.start(load.command(&address.to_string()))?;
     let (said, busy) = thread::scope(|scope| {
-        let watching = scope.spawn(move || busy_per_second(load.seconds()));
-        let said = end_of(&mut sending, OMITTED + load.seconds() + PATIENCE);
+        let (running, over) = mpsc::channel();
+        let watching = scope.spawn(move || busy_per_second(load.seconds(), &over));
+        let said = end_of(&mut sending, bed, OMITTED + load.seconds() + PATIENCE);
+        drop(running);
         (said, watching.join().expect("watching processors does not panic"))
     });
     let outcome = said.and_then(|text| iperf::parse(&text)).context("iperf3")?;
@@ -127,28 +133,40 @@ fn is_listening(text: &str, port: u16) -> bool {
 }
 
 /// Waits for a program's end and gives what it wrote.
-fn end_of(child: &mut Child, limit: Duration) -> anyhow::Result<String> {
+fn end_of(child: &mut Child, bed: &Bed, limit: Duration) -> anyhow::Result<String> {
     let mut output = child.pipes().stdout.take().context("it has no standard output")?;
     thread::scope(|scope| {
         let reading = scope.spawn(move || {
             let mut text = String::new();
             output.read_to_string(&mut text).map(|_| text)
         });
-        let ended = child.wait_for(limit)?;
-        if ended.is_none() {
+        let ended = wait_for(child, bed, limit);
+        if ended.is_err() {
+            // Or reading would go on.
             child.kill()?;
         }
         let text = reading.join().expect("reading does not panic")?;
-        ensure!(ended.is_some(), "it has not ended after {limit:?}: is anything carried?");
-        Ok(text)
+        ended.map(|()| text)
     })
 }
 
-/// Busy seconds a second of all processors together, from when the beginning is over, for so long.
-fn busy_per_second(seconds: Duration) -> io::Result<f64> {
-    thread::sleep(OMITTED + MARGIN);
+/// Waits for a program's end as long as the bed can carry anything.
+fn wait_for(child: &mut Child, bed: &Bed, limit: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    while child.wait_for(LOOK)?.is_none() {
+        bed.must_run()?;
+        ensure!(Instant::now() < deadline, "it has not ended after {limit:?}: is anything carried?");
+    }
+    Ok(())
+}
+
+/// Busy seconds a second of all processors together, from when the beginning is over, for so long or until it is over.
+fn busy_per_second(seconds: Duration, over: &Receiver<()>) -> io::Result<f64> {
+    // Nothing is ever sent: the other end goes away.
+    let sleep = |time| _ = over.recv_timeout(time);
+    sleep(OMITTED + MARGIN);
     let (begun, before) = (Instant::now(), cpu::busy()?);
-    thread::sleep(seconds - 2 * MARGIN);
+    sleep(seconds - 2 * MARGIN);
     let busy = cpu::busy()?.saturating_sub(before);
     Ok(busy.as_secs_f64() / begun.elapsed().as_secs_f64())
 }

@@ -10,17 +10,22 @@ use self::{
     scale::Scale,
     svg::{Anchor, Svg},
 };
-use super::{Place, Report, label, markdown::subjects, number::written, row::Row};
+use super::{
+    Place, Report, label,
+    markdown::subjects,
+    number::{significant, written},
+    row::Row,
+};
 use crate::command::compare::tool::{Subject, Tool};
 
 /// The width of the picture. All lengths are in its own units, pixels where it is shown as it is.
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1000.0;
 
 /// Free at either side.
 const MARGIN: f64 = 24.0;
 
 /// Where the bars of the panels begin, and how long the longest is; beyond it there is room for its number.
-const PANELS: [(f64, f64); 2] = [(250.0, 300.0), (660.0, 216.0)];
+const PANELS: [(f64, f64); 2] = [(300.0, 285.0), (704.0, 220.0)];
 
 /// Where the first group of bars is.
 const TOP: f64 = 132.0;
@@ -38,7 +43,7 @@ const NEXT_BAR: f64 = 17.0;
 const LINE: f64 = 18.0;
 
 /// How many characters a line of the caption holds.
-const CAPTION: usize = 140;
+const CAPTION: usize = 142;
 
 /// What a bar shows.
 struct Series {
@@ -134,7 +139,7 @@ impl Panel {
         for tick in canvas.scale.ticks() {
             let x = canvas.left + canvas.scale.length(tick);
             svg.grid_line(x, TOP - 6.0, canvas.bottom - 4.0);
-            svg.small(x, canvas.bottom + 14.0, Anchor::Middle, &written(tick));
+            svg.small(x, canvas.bottom + 14.0, Anchor::Middle, &significant(tick, 3).to_string());
         }
         for (at, subject) in subjects.iter().enumerate() {
             // Alone in its group, a bar stands in the middle.

@@ -138,7 +138,7 @@ mod tests {
     const OPENVPN: Subject = Subject { tool: Tool::OpenVpn, channels: 4, cipher: Cipher::StaticAes256Cbc };
 
     fn figure(test: &str, value: f64, cpu_seconds_per_gb: Option<f64>) -> Figure {
-        Figure { test: test.into(), value, unit: "Gb/s", cpu_seconds_per_gb, complaints: Vec::new() }
+        Figure { test: test.into(), value, unit: "Gb/s", cpu_seconds_per_gb, complaints: Vec::new(), notes: Vec::new() }
     }
 
     fn samples(figures: &[Figure]) -> Samples {

@@ -17,7 +17,14 @@ fn sample() -> Report {
     let mut samples = Samples::default();
     for factor in [1.0, 0.96, 1.02] {
         let mut add = |subject, path, underlay, test: &str, value: f64, unit, cost: Option<f64>| {
-            let figure = Figure { test: test.into(), value, unit, cpu_seconds_per_gb: cost, complaints: Vec::new() };
+            let figure = Figure {
+                test: test.into(),
+                value,
+                unit,
+                cpu_seconds_per_gb: cost,
+                complaints: Vec::new(),
+                notes: Vec::new(),
+            };
             samples.add(subject, path, underlay, &figure);
         };
         for (subject, one, sixteen, cost, p99) in [

@@ -91,7 +91,7 @@ fn head(test: &str) -> Option<(Group, String)> {
         }
         ["udp", _, "paced", "loss"] => Some((Group::Datagrams, "of these lost, %".into())),
         ["memory"] => Some((Group::Memory, "after the tests".into())),
-        ["memory", "peak"] => Some((Group::Memory, "at most".into())),
+        ["memory", "peak"] => Some((Group::Memory, "peak".into())),
         _ => None,
     }
 }
