@@ -58,45 +58,68 @@ impl Start {
     }
 }
 
+/// What a search found.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Found {
+    /// Datagrams a second.
+    pub(super) rate: f64,
+    /// More would have been carried, perhaps, but could not be sent.
+    pub(super) limited_by_sender: bool,
+}
+
+/// What a rate turned out to be.
+enum Verdict {
+    Holds,
+    Loses,
+    /// Only so much of it could be sent, and that holds.
+    CannotBeSent(f64),
+}
+
 /// The highest rate that holds, to 5 %, by short tries: up or down from the start by growing factors until one holds and
-/// one does not, then between them. `None` if not even the least holds.
+/// one does not, then between them; or what could be sent, where that is less. `None` if not even the least holds.
 ///
 /// # Errors
 /// Those of `attempt`, which sends at a rate.
-pub(super) fn highest<E>(start: Start, mut attempt: impl FnMut(f64) -> Result<Try, E>) -> Result<Option<f64>, E> {
-    let mut holds = |rate: f64| -> Result<bool, E> {
-        let first = attempt(rate)?;
-        // Something else on the machine may have cost a few datagrams.
-        Ok(first.holds(rate) || (first.loss < HOPELESS && attempt(rate)?.holds(rate)))
-    };
-    let (mut low, mut high, mut factor) = (None, None, start.factor);
-    let mut rate = start.rate;
-    while low.is_none() || high.is_none() {
-        if holds(rate)? {
-            low = Some(rate);
-            rate *= factor;
-        } else {
-            high = Some(rate);
-            rate /= factor;
-        }
-        if rate < LEAST {
-            if high == Some(LEAST) {
-                return Ok(None);
+pub(super) fn highest<E>(start: Start, mut attempt: impl FnMut(f64) -> Result<Try, E>) -> Result<Option<Found>, E> {
+    let mut judge = |rate| judge(rate, &mut attempt);
+    let (mut low, mut high, mut factor, mut rate) = (None, None, start.factor, start.rate);
+    loop {
+        match judge(rate)? {
+            Verdict::Holds => low = Some(rate),
+            Verdict::Loses if rate <= LEAST => return Ok(None),
+            Verdict::Loses => high = Some(rate),
+            Verdict::CannotBeSent(sent) => {
+                let rate = low.map_or(sent, |low: f64| low.max(sent));
+                return Ok(Some(Found { rate, limited_by_sender: true }));
             }
-            rate = LEAST;
         }
+        rate = match (low, high) {
+            (Some(low), Some(high)) if high / low <= NEAR => {
+                return Ok(Some(Found { rate: low, limited_by_sender: false }));
+            }
+            (Some(low), Some(high)) => (low * high).sqrt(),
+            (Some(low), None) => low * factor,
+            (None, _) => (rate / factor).max(LEAST),
+        };
         factor = (factor * factor).min(2.0);
     }
-    let (Some(mut low), Some(mut high)) = (low, high) else { return Ok(None) };
-    while high / low > NEAR {
-        let middle = (low * high).sqrt();
-        if holds(middle)? {
-            low = middle;
-        } else {
-            high = middle;
-        }
+}
+
+/// Tries a rate, and once more if something else on the machine may have spoiled it.
+fn judge<E>(rate: f64, attempt: &mut impl FnMut(f64) -> Result<Try, E>) -> Result<Verdict, E> {
+    let first = attempt(rate)?;
+    if first.holds(rate) {
+        return Ok(Verdict::Holds);
     }
-    Ok(Some(low))
+    if first.loss >= HOPELESS {
+        return Ok(Verdict::Loses);
+    }
+    let second = attempt(rate)?;
+    Ok(match [first, second].map(Try::loses_little) {
+        _ if second.holds(rate) => Verdict::Holds,
+        [true, true] => Verdict::CannotBeSent(first.sent.max(second.sent)),
+        _ => Verdict::Loses,
+    })
 }
 
 /// What a rate gives that holds for long: the one found, or the first of lower ones that loses as little. `None` if not
@@ -146,7 +169,7 @@ mod tests {
         }
 
         fn highest(&self, start: Start) -> Option<f64> {
-            highest(start, |rate| self.send(rate)).unwrap()
+            highest(start, |rate| self.send(rate)).unwrap().map(|found| found.rate)
         }
     }
 
@@ -183,8 +206,20 @@ mod tests {
     #[test]
     fn what_the_sender_cannot_send_is_not_carried() {
         let wire = Wire { can_send: 300_000.0, ..Wire::new(f64::INFINITY) };
-        let found = wire.highest(Start::ANYWHERE).unwrap();
-        assert!((285_000.0..=316_000.0).contains(&found), "{found}");
+        let found = highest(Start::ANYWHERE, |rate| wire.send(rate)).unwrap();
+        assert_eq!(found, Some(Found { rate: 300_000.0, limited_by_sender: true }));
+        let found = highest(Start::ANYWHERE, |rate| Wire::new(200_000.0).send(rate)).unwrap().unwrap();
+        assert!(!found.limited_by_sender, "{found:?}");
+    }
+
+    #[test]
+    fn a_sender_that_was_held_up_once_is_tried_again() {
+        let wire = Wire::new(190_000.0);
+        let found = highest(Start::ANYWHERE, |rate| {
+            let came = wire.send(rate)?;
+            Ok::<_, Infallible>(if wire.tries.get() == 2 { Try { sent: came.sent / 3.0, ..came } } else { came })
+        });
+        assert!(is_near(found.unwrap().unwrap().rate, 190_000.0));
     }
 
     #[test]
@@ -201,7 +236,7 @@ mod tests {
             let accident = wire.tries.get() == 2;
             Ok::<_, Infallible>(if accident { Try { loss: 0.002, ..came } } else { came })
         });
-        assert!(is_near(found.unwrap().unwrap(), 190_000.0));
+        assert!(is_near(found.unwrap().unwrap().rate, 190_000.0));
     }
 
     #[test]

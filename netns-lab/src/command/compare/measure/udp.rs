@@ -15,7 +15,7 @@ use super::{
     },
     FLOWS, Figure,
     ports::Flows,
-    search::{self, Start, Try},
+    search::{self, Found, Start, Try},
 };
 
 /// How long a try of the search sends.
@@ -78,14 +78,11 @@ impl Rates {
         let start = self.found(&searched).map_or(Start::ANYWHERE, Start::at);
         let found = search::highest(start, |rate| send(rate, TRY).map(|(came, _)| came))?;
         let found = found.context("not even 100 datagrams a second are carried without loss")?;
-        let confirmed = search::confirm(found, |rate| send(rate, seconds))?;
+        let confirmed = search::confirm(found.rate, |rate| send(rate, seconds))?;
         let (rate, report) = confirmed.context("no rate is carried without loss for longer than a second")?;
         self.remember(searched, rate);
         let mut figure = highest_of(name, bytes, &report);
-        if figure.value < HELD * found {
-            let note = format!("{found:.0} a second were carried for a second, {:.0} for {seconds:?}", figure.value);
-            figure.notes.push(note);
-        }
+        figure.notes.extend(doubts(found, figure.value, seconds));
         Ok(vec![figure])
     }
 
@@ -97,6 +94,15 @@ impl Rates {
         self.0.retain(|(searched, _)| *searched != what);
         self.0.push((what, rate));
     }
+}
+
+/// What to say of a rate that is not just what the subject carries.
+fn doubts(found: Found, held: f64, seconds: Duration) -> Option<String> {
+    let rate = found.rate;
+    if held < HELD * rate {
+        return Some(format!("{rate:.0} a second were carried for a second, but only {held:.0} for {seconds:?}"));
+    }
+    found.limited_by_sender.then(|| format!("more than {held:.0} a second could not be sent: it may carry more"))
 }
 
 /// What a datagram costs at a given rate, and how many are lost.
@@ -176,6 +182,15 @@ mod tests {
         assert_eq!((figure.value, figure.unit), (500_000.0, "datagrams/s"));
         assert_eq!(figure.cpu_seconds_per_gb, Some(3.0 / 0.064));
         assert_eq!(highest_of("udp-64-highest", 64, &report(10, 0, 0)).cpu_seconds_per_gb, None);
+    }
+
+    #[test]
+    fn a_rate_that_is_not_the_subjects_own_is_told() {
+        let seconds = Duration::from_secs(10);
+        let found = |limited_by_sender| Found { rate: 100_000.0, limited_by_sender };
+        assert_eq!(doubts(found(false), 95_000.0, seconds), None);
+        assert!(doubts(found(true), 99_000.0, seconds).unwrap().contains("99000 a second could not be sent"));
+        assert!(doubts(found(true), 50_000.0, seconds).unwrap().contains("only 50000 for 10s"));
     }
 
     #[test]
