@@ -173,7 +173,8 @@ impl Bed {
         chosen(one, two, path, protocol, [source_port, destination_port])
     }
 
-    /// The device that the gateway of the server chooses for what comes back on such a flow: most often another one.
+    /// The device that the gateway of the server chooses for what comes back on such a flow: most often another one. Named
+    /// as at the gateway of the client.
     ///
     /// # Errors
     /// If `ip route get` fails.
@@ -184,6 +185,10 @@ impl Bed {
         source_port: u16,
         destination_port: u16,
     ) -> anyhow::Result<Option<String>> {
+        if self.subject.channels == 1 {
+            // WireGuard's only device has another name there.
+            return self.device_of(path, protocol, source_port, destination_port);
+        }
         let [one, two] = [&self.topology.sites[0], &self.topology.sites[1]];
         chosen(two, one, path, protocol, [destination_port, source_port])
     }

@@ -1,5 +1,7 @@
 //! The whole run: round after round, subject after subject, and what of it failed.
 
+mod remarks;
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -7,7 +9,9 @@ use std::{
 };
 
 use anyhow::ensure;
+use netns_lab::cpu;
 
+use self::remarks::Remarks;
 use super::{
     bed::Bed,
     install::Programs,
@@ -15,11 +19,15 @@ use super::{
     plan::{Stop, Wishes, rotated},
     progress::{Progress, roughly},
     report::row::{Row, Samples},
-    tool::{Path, Tool},
+    tool::Tool,
 };
 
 /// How many lines of what a subject logged in one run are repeated.
 const LINES: usize = 5;
+
+/// For how long the machine is watched before a round, and up to what part it may be busy meanwhile.
+const LISTENING: Duration = Duration::from_millis(500);
+const QUIET: f64 = 0.05;
 
 /// Set when a signal ends the program.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -46,7 +54,7 @@ pub(crate) struct Course<'a> {
     measuring: Measuring,
     samples: Samples,
     problems: Vec<String>,
-    notes: Vec<String>,
+    notes: Remarks,
 }
 
 /// What came of it.
@@ -84,7 +92,7 @@ impl Course<'_> {
             roughly(total)
         ));
         let (measuring, samples) = (Measuring::default(), Samples::default());
-        let (problems, notes) = (Vec::new(), Vec::new());
+        let (problems, notes) = (Vec::new(), Remarks::default());
         Ok(Course { programs, seconds, rounds, progress, measuring, samples, problems, notes })
     }
 
@@ -93,15 +101,29 @@ impl Course<'_> {
     /// # Errors
     /// If nothing could be measured at all; names the reasons.
     pub(crate) fn run(mut self) -> anyhow::Result<Outcome> {
-        for (number, round) in std::mem::take(&mut self.rounds).iter().enumerate() {
-            for stop in round {
-                self.stop(number + 1, stop);
-            }
+        for (number, stops) in (1..).zip(std::mem::take(&mut self.rounds)) {
+            self.listen(number);
+            stops.iter().for_each(|stop| self.stop(number, stop));
         }
         self.progress.finish();
         let rows = self.samples.rows();
         ensure!(!rows.is_empty(), "nothing could be measured: {}", self.problems.join("; "));
-        Ok(Outcome { rows, problems: self.problems, notes: self.notes })
+        Ok(Outcome { rows, problems: self.problems, notes: self.notes.lines() })
+    }
+
+    /// Says so if others are working on the machine, whose time is counted as the subjects'.
+    fn listen(&mut self, round: usize) {
+        let busy = cpu::busy().and_then(|before| {
+            thread::sleep(LISTENING);
+            Ok(cpu::busy()?.saturating_sub(before))
+        });
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let part = busy.unwrap_or_default().as_secs_f64() / LISTENING.as_secs_f64() / processors as f64;
+        if part > QUIET {
+            let said =
+                format!("it was {:.0} % busy with something else: expect figures that are too low", 100.0 * part);
+            self.note(round, "the machine", &said);
+        }
     }
 
     /// One subject, from its start to its end.
@@ -127,18 +149,20 @@ impl Course<'_> {
 
     fn cells(&mut self, round: usize, stop: &Stop, bed: &Bed) {
         for (at, (path, test)) in stop.cells.iter().enumerate() {
-            let what =
-                format!("round {round}: {}, {}, {}: {}", stop.subject, stop.underlay.name(), path.name(), test.name());
-            self.progress.begin(&what);
+            let what = format!("{}, {}, {}: {}", stop.subject, stop.underlay.name(), path.name(), test.name());
+            self.progress.begin(&format!("round {round}: {what}"));
             let measured = self.measuring.measure(bed, *path, test, self.seconds);
             unless_ending();
             self.progress.end();
             match measured {
-                Ok(figures) => self.keep(&what, stop, *path, &figures),
+                Ok(figures) => {
+                    figures.iter().for_each(|figure| self.samples.add(stop.subject, *path, stop.underlay, figure));
+                    self.comment(round, &what, stop.subject.tool, &figures);
+                }
                 Err(error) => {
-                    self.problem(format!("{what}: {error:#}"));
+                    self.problem(format!("round {round}: {what}: {error:#}"));
                     if let Err(error) = bed.still_carries(*path) {
-                        self.problem(format!("{what}: the rest is left out: {error:#}"));
+                        self.problem(format!("round {round}: {what}: the rest is left out: {error:#}"));
                         return self.skip(stop.cells.len() - at - 1);
                     }
                 }
@@ -146,13 +170,17 @@ impl Course<'_> {
         }
     }
 
-    fn keep(&mut self, what: &str, stop: &Stop, path: Path, figures: &[Figure]) {
-        for figure in figures {
-            self.samples.add(stop.subject, path, stop.underlay, figure);
-            for complaint in &figure.complaints {
-                let said = format!("{what}: {complaint}");
-                if stop.subject.tool == Tool::Meshtun { self.problem(said) } else { self.note(said) }
+    /// What figures complain of: what must not be with meshtun is worth a remark with others.
+    fn comment(&mut self, round: usize, what: &str, tool: Tool, figures: &[Figure]) {
+        for complaint in figures.iter().flat_map(|figure| &figure.complaints) {
+            if tool == Tool::Meshtun {
+                self.problem(format!("round {round}: {what}: {complaint}"));
+            } else {
+                self.note(round, what, complaint);
             }
+        }
+        for note in figures.iter().flat_map(|figure| &figure.notes) {
+            self.note(round, what, note);
         }
     }
 
@@ -173,9 +201,9 @@ impl Course<'_> {
         self.problems.push(first.split("; the end").next().unwrap_or(first).to_owned());
     }
 
-    fn note(&mut self, said: String) {
-        self.progress.line(&format!("Note: {said}"));
-        self.notes.push(said);
+    fn note(&mut self, round: usize, what: &str, said: &str) {
+        self.progress.line(&format!("Note: round {round}: {what}: {said}"));
+        self.notes.add(round, what, said);
     }
 
     /// Steps that do not take place.
