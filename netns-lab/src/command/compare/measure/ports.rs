@@ -39,11 +39,12 @@ impl Flows<'_> {
         Ok(ports)
     }
 
-    /// A source port from `first` on whose flow has one device both ways, and the device.
+    /// A source port from `first` on whose flow has one channel both ways, and the channel's device: its devices have the
+    /// same name at both ends, where there are several.
     pub(super) fn round(self, first: u16) -> anyhow::Result<(u16, Option<String>)> {
         for port in candidates(first) {
             let there = self.there(port)?;
-            if there == self.back(port)? {
+            if self.bed.subject.channels == 1 || there == self.back(port)? {
                 return Ok((port, there));
             }
         }
