@@ -60,9 +60,11 @@ pub struct UdpTrain {
     pub port: u16,
     /// The flows' source ports, as many as there are flows; any, if empty.
     pub source_ports: Vec<u16>,
-    /// The longest standstill that the sender makes up for by sending at once what it missed: what was missed in a longer
+    /// The longest standstill that the sender makes up for by sending faster what it missed: what was missed in a longer
     /// one would only overflow buffers on the way.
     pub catch_up: Duration,
+    /// How much of what was missed in a standstill is sent at once; the rest follows at twice the rate.
+    pub burst: Duration,
     /// The sender ends when its time is over, even if it was held up and has not sent everything.
     pub punctual: bool,
     /// The receiver's buffer in bytes.
@@ -87,6 +89,7 @@ impl UdpTrain {
             port: 0,
             source_ports: Vec::new(),
             catch_up: CATCH_UP,
+            burst: CATCH_UP,
             punctual: false,
             receive_buffer: RECEIVE_BUFFER,
             gro: true,
@@ -124,7 +127,15 @@ impl UdpTrain {
         let count = (self.duration.as_nanos() / interval.as_nanos().max(1)) as u64;
         let limit = if self.punctual { self.duration } else { Duration::MAX };
         let marker = self.marker.map_or_else(Marker::random, Ok)?;
-        Ok(Plan { flows: usize::from(self.flows), count, interval, limit, catch_up: self.catch_up, marker })
+        Ok(Plan {
+            flows: usize::from(self.flows),
+            count,
+            interval,
+            limit,
+            catch_up: self.catch_up,
+            burst: self.burst,
+            marker,
+        })
     }
 }
 
@@ -137,6 +148,7 @@ struct Plan {
     /// When sending ends at the latest.
     limit: Duration,
     catch_up: Duration,
+    burst: Duration,
     marker: Marker,
 }
 
@@ -144,11 +156,19 @@ struct Plan {
 struct Pace {
     interval: Duration,
     catch_up: Duration,
+    burst: Duration,
     /// By how much all that is to come is later than planned.
     delay: Duration,
+    /// When all that was sent would have been sent at twice the rate.
+    fastest: Duration,
 }
 
 impl Pace {
+    fn new(plan: &Plan) -> Pace {
+        let Plan { interval, catch_up, burst, .. } = *plan;
+        Pace { interval, catch_up, burst, delay: Duration::ZERO, fastest: Duration::ZERO }
+    }
+
     /// How long to wait for the time of a datagram, which has come if there is none.
     fn early(&mut self, number: u64, now: Duration) -> Option<Duration> {
         let due = self.interval.mul_f64(number as f64) + self.delay;
@@ -156,7 +176,11 @@ impl Pace {
         if late > self.catch_up {
             self.delay += late;
         }
-        due.checked_sub(now).filter(|early| !early.is_zero())
+        due.max(self.fastest.saturating_sub(self.burst)).checked_sub(now).filter(|early| !early.is_zero())
+    }
+
+    fn sent(&mut self, now: Duration) {
+        self.fastest = self.fastest.max(now) + self.interval / 2;
     }
 }
 
@@ -188,14 +212,16 @@ impl Sender {
 
     /// Sends what is due, sleeps until more is, and so on to the end.
     fn send(&mut self, plan: &Plan, start: Instant) {
-        let mut pace = Pace { interval: plan.interval, catch_up: plan.catch_up, delay: Duration::ZERO };
+        let mut pace = Pace::new(plan);
         for number in 0..plan.count {
             while let Some(early) = pace.early(number, start.elapsed()) {
                 thread::sleep(early.max(TICK));
             }
-            if start.elapsed() > plan.limit {
+            let now = start.elapsed();
+            if now > plan.limit {
                 break;
             }
+            pace.sent(now);
             self.send_one_of_each(number);
         }
     }
@@ -277,18 +303,37 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    fn pace(burst: Duration) -> Pace {
+        Pace { interval: ms(20), catch_up: CATCH_UP, burst, delay: Duration::ZERO, fastest: Duration::ZERO }
+    }
+
     #[test]
     fn what_a_short_standstill_missed_is_sent_at_once() {
-        let mut pace = Pace { interval: ms(20), catch_up: CATCH_UP, delay: Duration::ZERO };
+        let mut pace = pace(CATCH_UP);
         assert_eq!(pace.early(1, ms(5)), Some(ms(15)));
-        assert_eq!(pace.early(1, ms(110)), None);
-        assert_eq!(pace.early(5, ms(110)), None);
+        for number in 1..=5 {
+            assert_eq!(pace.early(number, ms(110)), None);
+            pace.sent(ms(110));
+        }
         assert_eq!(pace.early(6, ms(110)), Some(ms(10)));
     }
 
     #[test]
+    fn what_is_more_than_may_be_sent_at_once_follows_at_twice_the_rate() {
+        let mut pace = pace(ms(10));
+        for number in 1..=2 {
+            assert_eq!(pace.early(number, ms(110)), None);
+            pace.sent(ms(110));
+        }
+        assert_eq!(pace.early(3, ms(110)), Some(ms(10)));
+        assert_eq!(pace.early(3, ms(120)), None);
+        pace.sent(ms(120));
+        assert_eq!(pace.early(4, ms(120)), Some(ms(10)));
+    }
+
+    #[test]
     fn after_a_long_standstill_the_train_goes_on_at_its_rate() {
-        let mut pace = Pace { interval: ms(20), catch_up: CATCH_UP, delay: Duration::ZERO };
+        let mut pace = pace(CATCH_UP);
         assert_eq!(pace.early(1, ms(3_600)), None);
         assert_eq!(pace.early(2, ms(3_600)), Some(ms(20)));
         assert_eq!(pace.early(3, ms(3_621)), Some(ms(19)));

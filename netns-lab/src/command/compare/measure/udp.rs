@@ -27,9 +27,9 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// Receive buffer in bytes: some 10,000 small datagrams, 50 ms of 200,000 a second.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// The longest standstill that the sender makes up for: at 200,000 a second it gives 400 datagrams at once, which a tun
+/// What the sender sends at once of what it missed when it was held up: at 200,000 a second 400 datagrams, which a tun
 /// device's queue still takes.
-const CATCH_UP: Duration = Duration::from_millis(2);
+const BURST: Duration = Duration::from_millis(2);
 
 /// What part of the rate that was found must be carried for long, or it is told.
 const HELD: f64 = 0.8;
@@ -120,7 +120,7 @@ fn train(bed: &Bed, path: Path, paced: Paced) -> anyhow::Result<UdpTrain> {
         patience: PATIENCE,
         port: TO,
         source_ports: flows.even(FROM, paced.flows, None)?,
-        catch_up: CATCH_UP,
+        burst: BURST,
         punctual: true,
         receive_buffer: RECEIVE_BUFFER,
         gro: false,
