@@ -13,7 +13,7 @@ mod message;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -31,6 +31,9 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Up to 65507 are sent (65527 over IPv6), but a packet that with its Ethernet header reaches a device's `gso_max_size`
 /// (65536) is cut by the kernel first (net/core/dev.c, `gso_features_check`), which costs what the train saved.
 pub const MAX_TRAIN: usize = 65473;
+
+/// The most datagrams or trains that [`Udp::receive_each`] receives with one call.
+pub const RECEIVE_BATCH: usize = 16;
 
 /// A bound, non-blocking UDP socket, IPv4, IPv6 or both.
 #[derive(Debug)]
@@ -61,6 +64,14 @@ pub struct Received {
     pub from: Endpoint,
     /// The train was longer than the buffer: the last datagram, at least, lost its end.
     pub truncated: bool,
+}
+
+impl Received {
+    /// Nothing, from nobody.
+    pub fn nothing() -> Received {
+        let from = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into();
+        Received { len: 0, segment: 0, from, truncated: false }
+    }
 }
 
 impl Udp {
@@ -138,6 +149,17 @@ impl Udp {
     /// [`is_would_block`] if nothing waits.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         message::receive(&self.socket, buffer)
+    }
+
+    /// Receives what waits, up to [`RECEIVE_BATCH`] datagrams or trains, with one call (`recvmmsg`), and tells how many.
+    ///
+    /// The first goes to the start of the buffer, the next `stride` bytes behind it, and so on; `received` tells what
+    /// became of each, in order. As many as both have room for.
+    ///
+    /// # Errors
+    /// [`is_would_block`] if nothing waits.
+    pub fn receive_each(&self, buffer: &mut [u8], stride: usize, received: &mut [Received]) -> io::Result<usize> {
+        message::receive_each(&self.socket, buffer, stride, received)
     }
 
     /// Datagrams that the kernel dropped because this socket's receive buffer was full, since the bind.

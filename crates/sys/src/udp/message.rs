@@ -11,9 +11,10 @@ use std::{
 
 use socket2::Socket;
 
-use super::{Endpoint, MAX_SEGMENTS, Received};
+use super::{Endpoint, MAX_SEGMENTS, RECEIVE_BATCH, Received};
 
 /// Room for one control message with a `T`, aligned as the kernel wants it.
+#[derive(Clone, Copy)]
 #[repr(C)]
 union Control<T: Copy> {
     _align: libc::cmsghdr,
@@ -111,26 +112,80 @@ fn send_batch(socket: &Socket, to: &Endpoint, bytes: &[u8], segment: usize) -> i
 
 /// Receives one datagram or train.
 pub(super) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut from = [0_u8; size_of::<libc::sockaddr_in6>()];
-    let mut control = Control::<c_int> { bytes: [0; CONTROL_LEN] };
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut message = empty_header();
-    message.msg_name = from.as_mut_ptr().cast();
-    message.msg_namelen = from.len() as libc::socklen_t;
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = CONTROL_LEN as _;
+    let mut place = Place::EMPTY;
+    let mut part = place_part(buffer);
+    let mut message = place.header(&mut part);
     // SAFETY: the descriptor is open; the kernel writes at most the given lengths into the address, the buffer and the
     // control buffer, all of which outlive the call and are valid whatever bytes they hold.
     let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
     let Ok(len) = usize::try_from(len) else { return Err(io::Error::last_os_error()) };
-    Ok(Received {
-        len,
-        segment: segment_size(&message).map_or(len, |segment| segment.clamp(1, len.max(1))),
-        from: Endpoint::from_kernel(&from),
-        truncated: message.msg_flags & libc::MSG_TRUNC != 0,
-    })
+    Ok(place.received(&message, len))
+}
+
+/// Receives up to [`RECEIVE_BATCH`] datagrams or trains, each into a place of `stride` bytes of the buffer.
+pub(super) fn receive_each(
+    socket: &Socket,
+    buffer: &mut [u8],
+    stride: usize,
+    received: &mut [Received],
+) -> io::Result<usize> {
+    let mut rooms = buffer.chunks_exact_mut(stride.max(1));
+    let count = received.len().min(RECEIVE_BATCH).min(rooms.len());
+    let mut places = [Place::EMPTY; RECEIVE_BATCH];
+    let mut parts: [libc::iovec; RECEIVE_BATCH] = array::from_fn(|_| place_part(rooms.next().unwrap_or_default()));
+    let mut messages: [libc::mmsghdr; RECEIVE_BATCH] = {
+        let (mut places, mut parts) = (places.iter_mut(), parts.iter_mut());
+        array::from_fn(|_| {
+            let place = places.next().expect("as many places as messages");
+            let part = parts.next().expect("as many parts as messages");
+            libc::mmsghdr { msg_hdr: place.header(part), msg_len: 0 }
+        })
+    };
+    // SAFETY: the descriptor is open; the first `count` headers point to an address, a part of the buffer and a control
+    // buffer of their own, with their lengths, all of which outlive the call and are valid whatever bytes they hold.
+    let filled = unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count as _, 0, ptr::null_mut()) };
+    let Ok(filled) = usize::try_from(filled) else { return Err(io::Error::last_os_error()) };
+    for ((message, place), out) in messages[..filled].iter().zip(&places).zip(received) {
+        *out = place.received(&message.msg_hdr, message.msg_len as usize);
+    }
+    Ok(filled)
+}
+
+/// Where the kernel says who sent a message, and of what it is made.
+#[derive(Clone, Copy)]
+struct Place {
+    from: [u8; size_of::<libc::sockaddr_in6>()],
+    control: Control<c_int>,
+}
+
+impl Place {
+    const EMPTY: Place =
+        Place { from: [0; size_of::<libc::sockaddr_in6>()], control: Control { bytes: [0; CONTROL_LEN] } };
+
+    /// A header that receives into this place and `part`; holds pointers to both.
+    fn header(&mut self, part: &mut libc::iovec) -> libc::msghdr {
+        let mut message = empty_header();
+        message.msg_name = self.from.as_mut_ptr().cast();
+        message.msg_namelen = self.from.len() as libc::socklen_t;
+        message.msg_iov = part;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut self.control).cast();
+        message.msg_controllen = CONTROL_LEN as _;
+        message
+    }
+
+    fn received(&self, message: &libc::msghdr, len: usize) -> Received {
+        Received {
+            len,
+            segment: segment_size(message).map_or(len, |segment| segment.clamp(1, len.max(1))),
+            from: Endpoint::from_kernel(&self.from),
+            truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+        }
+    }
+}
+
+fn place_part(room: &mut [u8]) -> libc::iovec {
+    libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() }
 }
 
 /// The payload of the `UDP_GRO` control message, if there is one.

@@ -158,6 +158,28 @@ netns_tests! {
         assert_eq!((received.len, received.segment, received.truncated), (65_506, 65_506, true));
     }
 
+    fn several_trains_and_datagrams_come_with_one_call() {
+        const STRIDE: usize = 66_000;
+        let (left, right, _cable) = pair();
+        let (to, mut buffer) = (endpoint(&right), vec![0; 20 * STRIDE]);
+        let sent = [(2500, 1000), (100, 100), (44 * 1472, 1472), (0, 1)];
+        for (len, segment) in sent {
+            left.send_train(&to, &pattern(len), segment).unwrap();
+        }
+        let mut received = [Received::nothing(); 20];
+        assert_eq!(right.receive_each(&mut buffer, STRIDE, &mut received[..3]).unwrap(), 3);
+        assert_eq!(right.receive_each(&mut buffer[3 * STRIDE..], STRIDE, &mut received[3..]).unwrap(), 1);
+        for (index, (len, segment)) in sent.into_iter().enumerate() {
+            assert_eq!(received[index], truncated(false, len, segment.min(len), &left));
+            assert!(buffer[index * STRIDE..][..len] == pattern(len), "number {index}");
+        }
+        assert!(udp::is_would_block(&right.receive_each(&mut buffer, STRIDE, &mut received).unwrap_err()));
+        (0..udp::RECEIVE_BATCH + 1).for_each(|_| left.send_to(b"one", &to).unwrap());
+        assert_eq!(right.receive_each(&mut buffer, STRIDE, &mut received).unwrap(), udp::RECEIVE_BATCH);
+        assert_eq!(right.receive_each(&mut buffer, 2, &mut received).unwrap(), 1);
+        assert!(received[0].truncated && received[0].len == 2);
+    }
+
     fn without_gro_a_train_comes_datagram_by_datagram() {
         let cable = Cable::new();
         let left = bind_in(&cable.left, "10.1.0.1:7000");
@@ -363,6 +385,8 @@ netns_tests! {
             left.send_each(&to, &train, 1000).unwrap();
             left.send_to(&train[..100], &to).unwrap();
             assert!(left.send_to(&train, &to).is_err());
+            let mut received = [Received::nothing(); 4];
+            right.receive_each(&mut buffer, 16_000, &mut received).unwrap();
             while right.receive(&mut buffer).is_ok() {}
         });
         assert_eq!(allocations, 0);
