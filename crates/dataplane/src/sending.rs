@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use meshtun_offload::{
@@ -25,7 +25,7 @@ use meshtun_proto::{
 };
 use meshtun_sys::{
     epoll::{Epoll, Interest},
-    tun::Tun,
+    tun::{self, Tun},
     udp::{self, Endpoint, Udp},
 };
 
@@ -44,6 +44,12 @@ const READS_PER_TURN: usize = 64;
 /// Bytes sealed in one turn: 256 KiB are about 0.15 ms of ChaCha20-Poly1305, which is what another channel of the same
 /// worker waits at the most.
 const BYTES_PER_TURN: usize = 256 << 10;
+
+/// Errors of the device in a row after which it is given up.
+const ERRORS_IN_A_ROW: u32 = 1000;
+
+/// How often a channel tells that its datagrams are too long for the underlay.
+const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
 
 /// Sessions whose send keys may live at once: previous, current, next and one that crossed.
 const KEYS: usize = 4;
@@ -68,6 +74,7 @@ pub(crate) struct SendingHalf {
     queue: Queue,
     /// The worker's round in which it last had a turn.
     pub(crate) round: u64,
+    errors_in_a_row: u32,
     keys: Vec<SendKey>,
     /// The local index of the session that carries inner packets.
     active: Option<u32>,
@@ -81,6 +88,7 @@ struct Wire {
     writable: OwnedFd,
     endpoint: Option<Endpoint>,
     stuck: Stuck,
+    told_too_big: Option<Instant>,
     counters: Arc<Counters>,
     events: EventSender,
 }
@@ -126,6 +134,7 @@ impl SendingHalf {
             udp: parts.udp,
             endpoint: parts.endpoint.map(Endpoint::from),
             stuck: Stuck::new(),
+            told_too_big: None,
             counters: parts.counters,
             events: parts.events,
         };
@@ -136,6 +145,7 @@ impl SendingHalf {
             mtu: parts.mtu.into(),
             queue: Queue::new(),
             round: 0,
+            errors_in_a_row: 0,
             keys: Vec::with_capacity(KEYS + 1),
             active: None,
         })
@@ -174,9 +184,10 @@ impl SendingHalf {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     packer.flush();
-                    return self.fail(error);
+                    return self.read_failed(error);
                 }
             };
+            self.errors_in_a_row = 0;
             turned = Turn::Busy;
             if queue.is_empty() && left > 0 && !packer.wire.is_stuck() {
                 left = left.saturating_sub(read);
@@ -279,10 +290,16 @@ impl SendingHalf {
                 Ok(_) => self.wire.counters.sending.drops.add(reason, 1),
                 Err(error) if udp::is_would_block(&error) => return Turn::Idle,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.fail(error),
+                Err(error) => return self.read_failed(error),
             }
         }
         Turn::Busy
+    }
+
+    /// An error that passes costs one packet at the most; a device that only has errors would turn for ever.
+    fn read_failed(&mut self, error: io::Error) -> Turn {
+        self.errors_in_a_row += 1;
+        if tun::is_gone(&error) || self.errors_in_a_row > ERRORS_IN_A_ROW { self.fail(error) } else { Turn::Busy }
     }
 
     fn fail(&mut self, error: io::Error) -> Turn {
@@ -430,12 +447,21 @@ impl Wire {
             Err(error) if udp::is_would_block(&error) => return 0,
             Err(error) if udp::is_message_too_long(&error) => {
                 sending.drops.add(DropReason::TooBigForUnderlay, load.packets);
-                self.events.send(Event::TooBigForUnderlay { channel: self.channel, datagram: segment });
+                self.tell_too_big(segment);
             }
             Err(error) if udp::is_unreachable(&error) => sending.drops.add(DropReason::Unreachable, load.packets),
             Err(_) => sending.drops.add(DropReason::SendError, load.packets),
         }
         train.len()
+    }
+
+    /// Every train may be too big: one word a second is enough, and leaves room for others.
+    fn tell_too_big(&mut self, datagram: usize) {
+        let now = Instant::now();
+        if self.told_too_big.is_none_or(|told| now - told >= TOO_BIG_EVERY) {
+            self.told_too_big = Some(now);
+            self.events.send(Event::TooBigForUnderlay { channel: self.channel, datagram });
+        }
     }
 
     fn resume(&mut self) {

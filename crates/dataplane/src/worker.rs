@@ -53,10 +53,6 @@ const READY: usize = 256;
 /// costs more than a few looks, and under load the next packets are there already.
 const LOOKS_BEFORE_SLEEP: u32 = 20;
 
-/// How long a worker runs before others on its processor have their turn. A packet that meets several busy threads on
-/// its way waits for each: short slices keep that wait short.
-const SLICE: Duration = Duration::from_micros(300);
-
 impl Worker {
     pub(crate) fn new(orders: Receiver<Order>, wake: Arc<EventFd>) -> io::Result<Worker> {
         let epoll = Epoll::new()?;
@@ -78,7 +74,6 @@ impl Worker {
         if let Some(cpu) = cpu {
             let _runs_anywhere = thread::pin_current(cpu);
         }
-        let _scheduled_as_others_are = thread::ask_for_slice(SLICE);
         let mut ready = Events::with_capacity(READY);
         let mut looks = 0;
         loop {
