@@ -54,7 +54,8 @@ pub struct TcpLoad {
     pub patience: Duration,
     /// The server's port; 0 for any.
     pub port: u16,
-    /// The flows' source ports, as many as there are flows; any, if empty.
+    /// The flows' source ports, as many as there are flows; any, if empty. Towards the same port of the server each serves
+    /// once a minute: the kernel remembers a connection that ended for so long (`TCP_TIMEWAIT_LEN`).
     pub source_ports: Vec<u16>,
     /// How both ends find their rate, such as `cubic`; as the machine does, if none is given.
     pub congestion_control: Option<String>,
@@ -283,7 +284,7 @@ fn connect_from(port: u16, to: SocketAddr, patience: Duration) -> io::Result<Tcp
             SocketAddr::V4(_) => (TcpSocket::new_v4()?, [0; 4].into()),
             SocketAddr::V6(_) => (TcpSocket::new_v6()?, [0; 16].into()),
         };
-        // The port of a connection that has just ended may be used again at once.
+        // A connection from the port that has just ended, to somewhere else, is no obstacle.
         socket.set_reuseaddr(true)?;
         socket.bind((from, port).into())?;
         time::timeout(patience, socket.connect(to)).await?

@@ -29,8 +29,12 @@ pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 /// The echo's ports: the lowest of the client's and the server's.
 const ECHO: (u16, u16) = (23_000, 7000);
 
-/// The load's ports: the lowest of the client's and the server's.
-const LOAD: (u16, u16) = (25_000, 7500);
+/// The load's port at the server.
+const LOAD: u16 = 7500;
+
+/// The lowest of the load's source ports beside an echo on its channels, and beside one on another: not the same, because
+/// the kernel remembers for a minute who talked to whom, and one test may follow the other.
+const LOAD_FROM: [u16; 2] = [25_000, 26_000];
 
 /// While nothing else is carried.
 pub(super) fn idle(bed: &Bed, path: Path, name: &str, seconds: Duration) -> anyhow::Result<Vec<Figure>> {
@@ -70,14 +74,14 @@ fn echo(bed: &Bed, path: Path) -> anyhow::Result<(Echo, Option<String>)> {
 
 fn load(bed: &Bed, path: Path, quiet: Option<&str>, seconds: Duration) -> anyhow::Result<TcpLoad> {
     let (client, server, address) = bed.ends(path);
-    let (from, to) = LOAD;
-    let flows = Flows { bed, path, protocol: Protocol::Tcp, to };
+    let from = LOAD_FROM[usize::from(quiet.is_some())];
+    let flows = Flows { bed, path, protocol: Protocol::Tcp, to: LOAD };
     Ok(TcpLoad {
         flows: FLOWS.into(),
         // It ends when the last answers have come.
         duration: WARM_UP + seconds + echo::PATIENCE,
         every: Duration::from_millis(50),
-        port: to,
+        port: LOAD,
         source_ports: flows.even(from, FLOWS, quiet)?,
         congestion_control: Some("cubic".into()),
         ..TcpLoad::new(&client, &server, address.into())
