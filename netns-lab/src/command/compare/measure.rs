@@ -184,8 +184,8 @@ pub(crate) fn method() -> Vec<String> {
         "Round trips: 200 datagrams of 64 bytes a second, sent back by the server; alone, beside 16 TCP flows (cubic) that \
          are spread evenly over all channels, and beside 16 TCP flows on all channels but the one of these datagrams.",
         "Datagrams: 16 flows, spread evenly over the channels; one call a datagram to send and one to receive, without \
-         trains; a receive buffer of 4 MiB. The highest rate is searched by tries of 1 s, to 5 %, and confirmed by one that \
-         lasts: under 0.1 % lost.",
+         trains; a receive buffer of 4 MiB; a sender that was held up catches up at twice its rate. The highest rate is \
+         searched by tries of 1 s, to 5 %, and confirmed by one that lasts: under 0.1 % lost.",
         "Memory: resident memory of all processes of the tool at the first gateway, after the other tests and at its peak.",
     ]
     .map(str::to_owned)

@@ -31,8 +31,8 @@ pub(super) fn place((path, underlay): Place) -> String {
         Path::Gateway => "Between the gateways themselves",
     };
     let underlay = match underlay {
-        Underlay::Trains => "an underlay that passes trains",
-        Underlay::Datagrams => "an underlay that passes datagrams one by one",
+        Underlay::Trains => "the underlay passes trains of datagrams",
+        Underlay::Datagrams => "the underlay passes each datagram by itself, as a plain NIC",
     };
-    format!("{path}, {underlay}")
+    format!("{path}; {underlay}")
 }
