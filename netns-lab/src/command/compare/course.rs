@@ -120,8 +120,10 @@ impl Course<'_> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let part = busy.unwrap_or_default().as_secs_f64() / LISTENING.as_secs_f64() / processors as f64;
         if part > QUIET {
-            let said =
-                format!("it was {:.0} % busy with something else: expect figures that are too low", 100.0 * part);
+            let said = format!(
+                "it was {:.0} % busy with something else, which makes every figure worse",
+                100.0 * part.min(1.0)
+            );
             self.note(round, "the machine", &said);
         }
     }
