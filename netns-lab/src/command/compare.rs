@@ -74,7 +74,9 @@ pub(crate) struct Arguments {
     /// What the underlay passes: trains, datagrams (each its own packet, as a plain NIC) [default: both]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = underlay)]
     underlay: Option<Vec<Underlay>>,
-    /// Which tests [default: all between hosts with trains, a few elsewhere]
+    /// Which tests: rtt-idle, tcp-1, tcp-1-reverse, tcp-16, tcp-16-reverse, rtt-loaded, rtt-loaded-other-channel,
+    /// udp-64-paced, udp-64-highest, udp-300-highest, udp-1300-highest, memory [default: all between hosts with trains, a
+    /// few elsewhere]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = test)]
     tests: Option<Vec<Test>>,
     /// Where the report goes [default: benches/runs/DATE-KERNEL-NAME]
@@ -228,4 +230,28 @@ fn named<T>(text: &str, all: impl IntoIterator<Item = (impl AsRef<str>, T)>) -> 
         names.push(name.as_ref().to_owned());
     }
     Err(format!("choose among {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_tool_and_every_test() {
+        let help = Arguments::augment_args(Command::new("compare")).render_help().to_string();
+        let names = Tool::ALL.iter().map(|tool| tool.name().to_owned()).chain(Test::ALL.iter().map(Test::name));
+        for name in names {
+            let named = help.split([',', ' ', '\n']).any(|word| word == name);
+            assert!(named, "{name} is missing: {help}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_tool_is_answered_with_those_that_there_are() {
+        let said = tool("tinc").unwrap_err();
+        assert!(said.contains("openvpn") && said.contains("meshtun"), "{said}");
+        assert_eq!(tool("gotatun"), Ok(Tool::GotaTun));
+    }
 }

@@ -133,11 +133,11 @@ fn find_published(package: &str, program: &str, effort: Effort) -> anyhow::Resul
     if let Some(path) = Some(ours.clone()).filter(|path| path.is_file()).or_else(|| look(program)) {
         return Ok(path);
     }
-    let by_hand = format!("cargo install --locked --root {} {package}", root.display());
+    let by_hand = format!("cargo install --locked {package}");
     if effort != Effort::Everything {
         bail!("not installed: run `compare` without --quick and --no-install, or `{by_hand}`");
     }
-    complain(&format!("Installing {package} into {} (compiles for a minute or two).", root.display()));
+    complain(&format!("Installing {package} into {}: it is compiled for some minutes.", root.display()));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.args(["install", "--locked", "--quiet", "--root"]).arg(&root);
     // The crate is built as its authors mean it, whatever this build was told.
