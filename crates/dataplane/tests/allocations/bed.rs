@@ -29,6 +29,8 @@ const MTU: u16 = 1420;
 pub(crate) enum Wire {
     /// It takes what comes.
     Fast,
+    /// As `Fast`, by sockets without trains: each datagram is sent and received by itself.
+    WithoutTrains,
     /// The sockets are full all the time, and one takes a single train when it has room again: most super-packets wait
     /// in parts.
     Slow,
@@ -149,9 +151,13 @@ fn add_side(plane: &mut DataPlane, namespace: Namespace, number: u8, wire: Wire)
                 // The least that the kernel gives.
                 options.send_buffer = 0;
             }
+            options.gro = wire != Wire::WithoutTrains;
             (device, Udp::bind(&options).unwrap())
         })
         .unwrap();
+    if wire == Wire::WithoutTrains {
+        udp.disable_gso();
+    }
     let send_buffer = udp.buffers().unwrap().1;
     if wire == Wire::Slow {
         // Takes more than the socket holds, so that nothing is lost there.

@@ -84,6 +84,10 @@ fn assert_loads_cost_nothing(suite: Suite, apart: bool) {
     }
     measure(&bed, &Load::ALL, "everything at once");
     bed.down();
+
+    let bed = Bed::up(suite, apart, Wire::WithoutTrains);
+    measure(&bed, &Load::ALL, "everything at once, by sockets without trains");
+    bed.down();
 }
 
 fn assert_waiting_costs_nothing(suite: Suite, apart: bool) {
