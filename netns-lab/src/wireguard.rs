@@ -12,6 +12,8 @@
 //! All network namespaces share the folder of the control sockets, so an interface has a name that nothing
 //! else on the machine has.
 
+mod implementation;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
@@ -33,6 +35,8 @@ use thiserror::Error;
 
 use crate::{Lab, LabError, Node, child::Child, mesh::MeshFile, program::Keys, topology::Topology};
 
+pub use implementation::Implementation;
+
 /// The folder of the control sockets: `wg` looks nowhere else.
 const SOCKETS: &str = "/var/run/wireguard";
 
@@ -41,18 +45,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Control sockets of this process's interfaces.
 static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// A program that makes WireGuard interfaces and is set up by `wg`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Implementation {
-    /// `wireguard-go`, as it is found on the path.
-    #[default]
-    WireguardGo,
-    /// `boringtun-cli`, and where it is.
-    BoringTun(PathBuf),
-    /// `gotatun`, and where it is.
-    GotaTun(PathBuf),
-}
 
 /// What a peer is set up with.
 #[derive(Clone, Debug)]
@@ -312,31 +304,6 @@ impl Setup {
             text += &format!("PersistentKeepalive = {seconds}\n");
         }
         text + "AllowedIPs = 0.0.0.0/0, ::/0\n"
-    }
-}
-
-impl Implementation {
-    /// The program's name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Implementation::WireguardGo => "wireguard-go",
-            Implementation::BoringTun(_) => "boringtun-cli",
-            Implementation::GotaTun(_) => "gotatun",
-        }
-    }
-
-    /// The program in the foreground, with an interface of this name, logging to its standard output and error.
-    fn command(&self, interface: &str, verbose: bool) -> Command {
-        let mut command = match self {
-            Implementation::WireguardGo => Command::new(self.name()),
-            Implementation::BoringTun(path) | Implementation::GotaTun(path) => Command::new(path),
-        };
-        match self {
-            Implementation::WireguardGo => command.env("LOG_LEVEL", if verbose { "verbose" } else { "error" }),
-            _ => command.args(["--verbosity", if verbose { "debug" } else { "error" }, "--disable-drop-privileges"]),
-        };
-        command.args(["--foreground", interface]);
-        command
     }
 }
 
