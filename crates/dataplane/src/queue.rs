@@ -5,7 +5,8 @@
 //! everybody's ping. So the device is read until it is empty, always, and what cannot be sealed at once waits here, by
 //! FQ-CoDel (RFC 8290): a queue for each flow, served in turn by deficit round robin; a flow that had nothing waiting
 //! goes first; and a flow whose packets have waited longer than [`codel::TARGET`] for [`codel::INTERVAL`] loses some
-//! (RFC 8289). When the memory is full the longest queue loses its oldest packet.
+//! (RFC 8289). When the half has its share of the worker's memory, which is as much as is left over, its longest queue
+//! loses its oldest packet.
 //!
 //! A flow's packets never overtake each other. Differences from the RFC: the quantum is a whole super-packet, and
 //! packets are dropped where it would mark them.
@@ -16,7 +17,7 @@ mod pool;
 
 use std::time::Instant;
 
-use self::{codel::Verdict, flow::Flow};
+use self::{codel::Verdict, flow::Flow, pool::Usage};
 pub(crate) use pool::{Pool, Slot};
 
 /// Flows that are told apart; two of them share a queue by chance.
@@ -33,13 +34,13 @@ pub(crate) struct Queue {
     new: List,
     /// Flows that have been served.
     old: List,
-    packets: usize,
+    usage: Usage,
 }
 
 /// Why a packet was taken out unsent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// There was no memory left.
+    /// The half had its share of the memory.
     Full,
     /// Its flow had waited too long for too long.
     Late,
@@ -47,11 +48,11 @@ pub(crate) enum Loss {
 
 impl Queue {
     pub(crate) fn new() -> Queue {
-        Queue { flows: Box::new([Flow::EMPTY; FLOWS]), new: List::EMPTY, old: List::EMPTY, packets: 0 }
+        Queue { flows: Box::new([Flow::EMPTY; FLOWS]), new: List::EMPTY, old: List::EMPTY, usage: Usage::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packets == 0
+        self.usage == Usage::default()
     }
 
     /// Appends the packet (with its virtio header) that was read into the pool's spare slot. `lost` hears of each
@@ -59,7 +60,7 @@ impl Queue {
     pub(crate) fn push(&mut self, pool: &mut Pool, length: usize, now: Instant, mut lost: impl FnMut(&[u8], Loss)) {
         let bucket = bucket_of(pool.spare(length));
         let slot = loop {
-            match pool.keep_spare(length, now) {
+            match pool.keep_spare(length, now, self.usage) {
                 Some(slot) => break slot,
                 None if self.drop_of_longest(pool, &mut lost) => {}
                 None => return lost(pool.spare(length), Loss::Full),
@@ -71,7 +72,7 @@ impl Queue {
             flow.start(QUANTUM);
             self.new.append(&mut self.flows[..], bucket);
         }
-        self.packets += 1;
+        self.usage.add(pool, slot);
     }
 
     /// The packet whose turn it is; the caller frees the slot. `lost` hears of those that waited too long.
@@ -112,7 +113,7 @@ impl Queue {
             }
             *flow = Flow::EMPTY;
         }
-        (self.new, self.old, self.packets) = (List::EMPTY, List::EMPTY, 0);
+        (self.new, self.old, self.usage) = (List::EMPTY, List::EMPTY, Usage::default());
     }
 
     /// The flow's next packet that has not waited too long.
@@ -125,7 +126,7 @@ impl Queue {
     ) -> Option<Slot> {
         let flow = &mut self.flows[bucket];
         while let Some(slot) = flow.remove_first(pool) {
-            self.packets -= 1;
+            self.usage.remove(pool, slot);
             let waited = now.saturating_duration_since(pool.since(slot));
             match flow.codel.judge(waited, flow.is_empty(), now) {
                 Verdict::Send => {
@@ -145,7 +146,7 @@ impl Queue {
     fn drop_of_longest(&mut self, pool: &mut Pool, lost: &mut impl FnMut(&[u8], Loss)) -> bool {
         let longest = self.flows.iter_mut().max_by_key(|flow| flow.bytes);
         let Some(slot) = longest.and_then(|flow| flow.remove_first(pool)) else { return false };
-        self.packets -= 1;
+        self.usage.remove(pool, slot);
         lost(pool.bytes(slot), Loss::Full);
         pool.free(slot);
         true

@@ -114,6 +114,7 @@ impl ReceivingHalf {
     }
 
     /// Receives, opens, judges, joins and writes.
+    #[inline(never)] // `tests/scaling` counts its instructions.
     pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
         let (mut places, mut bytes, mut turned) = (0, 0, Turn::Idle);
         scratch.coalescer.set_joining(self.joining);

@@ -107,9 +107,9 @@ struct StuckTrain {
 }
 
 impl Stuck {
-    /// Room for a super-packet of usual segments and the train before it. Memory that is never used is never touched.
+    /// Room for a super-packet of the smallest segments and the train before it. Memory that is never used is never touched.
     fn new() -> Stuck {
-        Stuck { bytes: Vec::with_capacity(2 * LONGEST_TRAIN), trains: VecDeque::with_capacity(8) }
+        Stuck { bytes: Vec::with_capacity(5 * LONGEST_TRAIN), trains: VecDeque::with_capacity(32) }
     }
 
     fn keep(&mut self, train: &[u8], segment: usize, load: Load) {
@@ -156,6 +156,7 @@ impl SendingHalf {
     }
 
     /// Seals and sends what waited, then reads, splits, seals and sends; what is too much for one turn waits.
+    #[inline(never)] // `tests/scaling` counts its instructions.
     pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
         let Some(key) = self.active.and_then(|session| live_key(&mut self.keys, session, now)) else {
             return self.discard(scratch, DropReason::NoSession);

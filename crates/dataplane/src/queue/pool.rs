@@ -48,6 +48,7 @@ impl Pool {
     }
 
     /// The slot into which the next packet is read.
+    #[inline]
     pub(crate) fn spare_mut(&mut self) -> &mut [u8] {
         let range = self.range(self.spare_slot());
         &mut self.bytes[range]
@@ -59,22 +60,28 @@ impl Pool {
     }
 
     /// Keeps what was read: a small packet is copied to a small slot, a large one stays where it is and another slot
-    /// becomes the spare. `None` if there is no room.
-    pub(super) fn keep_spare(&mut self, length: usize, now: Instant) -> Option<Slot> {
-        let slot = if length <= SMALL { self.copy_spare(length) } else { None };
-        // The spare itself must be followed by another.
-        let slot = match slot {
-            None if self.free_large.len() > 1 => self.free_large.pop(),
-            slot => slot,
+    /// becomes the spare. `None` if the queue that asks has as many slots of that size as are free: so one queue gets half
+    /// of them, two get a third each, and there is always room for another (Choudhury and Hahne, Dynamic Queue Length
+    /// Thresholds for Shared-Memory Packet Switches, 1998).
+    #[inline]
+    pub(super) fn keep_spare(&mut self, length: usize, now: Instant, usage: Usage) -> Option<Slot> {
+        let slot = if length <= SMALL && usage.small < self.free_small.len() {
+            self.copy_spare(length)
+        } else if usage.large < self.free_large.len() - 1 {
+            self.free_large.pop()
+        } else {
+            None
         }?;
         self.entries[index(slot)] = Entry { length: length as u32, next: None, since: now };
         Some(slot)
     }
 
+    #[inline]
     pub(crate) fn bytes(&self, slot: Slot) -> &[u8] {
         &self.bytes[self.range(slot)][..self.entries[index(slot)].length as usize]
     }
 
+    #[inline]
     pub(crate) fn bytes_mut(&mut self, slot: Slot) -> &mut [u8] {
         let range = self.range(slot);
         &mut self.bytes[range][..self.entries[index(slot)].length as usize]
@@ -115,6 +122,7 @@ impl Pool {
         *self.free_large.last().expect("one large slot is always free")
     }
 
+    #[inline]
     fn range(&self, slot: Slot) -> Range<usize> {
         let index = index(slot);
         match index.checked_sub(self.small) {
@@ -127,6 +135,28 @@ impl Pool {
     }
 }
 
+/// How many slots a queue has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    small: usize,
+    large: usize,
+}
+
+impl Usage {
+    pub(super) fn add(&mut self, pool: &Pool, slot: Slot) {
+        *self.of(pool, slot) += 1;
+    }
+
+    pub(super) fn remove(&mut self, pool: &Pool, slot: Slot) {
+        *self.of(pool, slot) -= 1;
+    }
+
+    fn of(&mut self, pool: &Pool, slot: Slot) -> &mut usize {
+        if index(slot) < pool.small { &mut self.small } else { &mut self.large }
+    }
+}
+
+#[inline]
 fn index(slot: Slot) -> usize {
     usize::from(slot.0.get()) - 1
 }
