@@ -57,6 +57,9 @@ impl Bed {
     pub(crate) fn start(subject: Subject, underlay: Underlay, programs: &Programs) -> anyhow::Result<Bed> {
         let topology = Topology::build(Shape::TwoGateways, &Options::default())?;
         for site in &topology.sites {
+            // A flow keeps its channel whatever is lost of it, as that of a host on another machine: the gateway's kernel
+            // sees the hash of a socket in another namespace, and the socket would change it after a timeout.
+            let _older_kernel = site.host.set_sysctl("net.core.txrehash", "0");
             // What comes by one channel may be answered by another.
             for devices in ["all", "default"] {
                 site.gateway.set_sysctl(&format!("net.ipv4.conf.{devices}.rp_filter"), "0")?;

@@ -181,9 +181,11 @@ pub(crate) fn method() -> Vec<String> {
          the client.",
         "CPU s/GB: busy seconds of all processors of the machine, so both gateways, both hosts and iperf3, for each 10⁹ \
          bytes of payload received in the same time.",
-        "Round trips: 200 datagrams of 64 bytes a second, sent back by the server; alone, beside 16 TCP flows (cubic) that \
-         are spread evenly over all channels, and beside 16 TCP flows on all channels but the one of these datagrams.",
-        "Datagrams: 16 flows, spread evenly over the channels; one call a datagram to send and one to receive, without \
+        "Round trips: 200 datagrams of 64 bytes a second, sent back by the server; alone, beside 16 TCP flows (cubic) on \
+         all channels, and beside 16 TCP flows on all channels but the one of these datagrams. Between the gateways the \
+         flows are spread evenly; those of hosts fall as they fall, because a host in a namespace of the same machine lends \
+         the gateway's kernel a random hash for each connection.",
+        "Datagrams: 16 flows, spread over the channels in the same way; one call a datagram to send and one to receive, without \
          trains; a receive buffer of 4 MiB; a sender that was held up catches up at twice its rate. The highest rate is \
          searched by tries of 1 s, to 5 %, and confirmed by one that lasts: under 0.1 % lost.",
         "Memory: resident memory of all processes of the tool at the first gateway, after the other tests and at its peak.",

@@ -42,9 +42,9 @@ impl Echo {
     /// Asks 200 times a second, whatever becomes of the answers.
     pub(super) fn run(&self, duration: Duration) -> anyhow::Result<Pings> {
         let server = self.server.run(|| UdpSocket::bind(self.to))?.context("the echo's server")?;
-        let open =
-            || UdpSocket::bind(("0.0.0.0", self.from)).and_then(|socket| socket.connect(self.to).map(|()| socket));
-        let client = self.client.run(open)?.context("the echo's client")?;
+        // Not connected: a connected socket's packets carry a hash of the socket's own, by which a gateway in another
+        // namespace of this machine chooses the channel (fib_multipath_hash), and not by the ports as for a real host.
+        let client = self.client.run(|| UdpSocket::bind(("0.0.0.0", self.from)))?.context("the echo's client")?;
         for socket in [&server, &client] {
             // Only so that their threads look at whether it is over.
             socket.set_read_timeout(Some(Duration::from_millis(20)))?;
@@ -53,7 +53,7 @@ impl Echo {
         thread::scope(|scope| {
             let echoing = scope.spawn(|| send_back(&server, &over));
             let hearing = scope.spawn(|| hear(&client, start, &over));
-            let sent = ask(&client, start, duration);
+            let sent = ask(&client, self.to, start, duration);
             thread::sleep(PATIENCE);
             over.store(true, Ordering::Relaxed);
             echoing.join().expect("sending back does not panic")?;
@@ -63,7 +63,7 @@ impl Echo {
     }
 }
 
-fn ask(client: &UdpSocket, start: Instant, duration: Duration) -> u64 {
+fn ask(client: &UdpSocket, to: SocketAddr, start: Instant, duration: Duration) -> u64 {
     let count = (duration.as_nanos() / EVERY.as_nanos()) as u32;
     for number in 0..count {
         let due = EVERY * number;
@@ -71,7 +71,7 @@ fn ask(client: &UdpSocket, start: Instant, duration: Duration) -> u64 {
         let mut datagram = [0; SIZE];
         datagram[..16].copy_from_slice(&start.elapsed().as_nanos().to_be_bytes());
         // One that could not be sent has no answer.
-        let _unanswered = client.send(&datagram);
+        let _unanswered = client.send_to(&datagram, to);
     }
     count.into()
 }
