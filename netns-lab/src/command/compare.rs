@@ -71,7 +71,8 @@ pub(crate) struct Arguments {
     /// Between whom: routed (hosts behind the gateways), gateway (the gateways themselves) [default: both]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = path)]
     path: Option<Vec<Path>>,
-    /// What the underlay passes: trains, datagrams (each its own packet, as a plain NIC) [default: both]
+    /// What the underlay passes: trains, datagrams (each its own packet, as a plain NIC), lone-datagrams
+    /// (and no GRO in the kernel either) [default: trains,datagrams]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = underlay)]
     underlay: Option<Vec<Underlay>>,
     /// Which tests: rtt-idle, tcp-1, tcp-1-reverse, tcp-16, tcp-16-reverse, rtt-loaded, rtt-loaded-other-channel,
@@ -213,7 +214,7 @@ fn path(text: &str) -> Result<Path, String> {
 }
 
 fn underlay(text: &str) -> Result<Underlay, String> {
-    named(text, [Underlay::Trains, Underlay::Datagrams].map(|underlay| (underlay.name(), underlay)))
+    named(text, Underlay::ALL.map(|underlay| (underlay.name(), underlay)))
 }
 
 fn test(text: &str) -> Result<Test, String> {

@@ -65,8 +65,10 @@ impl Bed {
                 site.gateway.set_sysctl(&format!("net.ipv4.conf.{devices}.rp_filter"), "0")?;
             }
         }
-        if underlay == Underlay::Datagrams {
-            pass_datagrams_only(&topology)?;
+        match underlay {
+            Underlay::Trains => {}
+            Underlay::Datagrams => pass_datagrams_only(&topology, true)?,
+            Underlay::LoneDatagrams => pass_datagrams_only(&topology, false)?,
         }
         let running = tools::start(subject, &topology, programs)?;
         let bed = Bed { running, subject, underlay, topology };
@@ -229,11 +231,13 @@ fn chosen(from: &Site, to: &Site, path: Path, protocol: Protocol, ports: [u16; 2
     Ok(Some(device.to_owned()).filter(|device| device != UNDERLAY))
 }
 
-/// Makes the cable between the gateways a plain NIC's: neither end takes or gives more than a datagram a packet.
-fn pass_datagrams_only(topology: &Topology) -> anyhow::Result<()> {
+/// Makes the cable between the gateways a plain NIC's: each datagram is a packet of its own on it. A plain NIC's driver
+/// hands what comes to GRO in software, which is the kernel's default; `gro` says whether this one does.
+fn pass_datagrams_only(topology: &Topology, gro: bool) -> anyhow::Result<()> {
+    let gro = if gro { "on" } else { "off" };
     for site in &topology.sites {
-        for offload in ["tso", "gso", "gro", "tx-udp-segmentation"] {
-            ask(&site.gateway, "ethtool", &format!("-K {UNDERLAY} {offload} off"))?;
+        for (offload, state) in [("tso", "off"), ("gso", "off"), ("tx-udp-segmentation", "off"), ("gro", gro)] {
+            ask(&site.gateway, "ethtool", &format!("-K {UNDERLAY} {offload} {state}"))?;
         }
     }
     Ok(())

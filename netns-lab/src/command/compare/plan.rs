@@ -91,7 +91,7 @@ impl Wishes {
 
     /// Nobody asks how the gateways themselves fare without trains unless by name.
     fn paths(&self, underlay: Underlay) -> Vec<Path> {
-        let routed_alone = self.quick || (underlay == Underlay::Datagrams && self.underlays.is_none());
+        let routed_alone = self.quick || (underlay != Underlay::Trains && self.underlays.is_none());
         let all = if routed_alone { vec![Path::Routed] } else { vec![Path::Routed, Path::Gateway] };
         self.paths.clone().unwrap_or(all)
     }

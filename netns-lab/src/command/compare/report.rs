@@ -69,8 +69,7 @@ impl Report {
 
     /// What was measured on, in a fixed order.
     fn places(&self) -> Vec<Place> {
-        let all = [Path::Routed, Path::Gateway]
-            .map(|path| [Underlay::Trains, Underlay::Datagrams].map(|underlay| (path, underlay)));
+        let all = [Path::Routed, Path::Gateway].map(|path| Underlay::ALL.map(|underlay| (path, underlay)));
         all.into_iter().flatten().filter(|place| self.rows.iter().any(|row| row.place() == *place)).collect()
     }
 

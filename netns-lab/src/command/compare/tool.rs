@@ -59,8 +59,10 @@ pub(crate) enum Path {
 pub(crate) enum Underlay {
     /// Trains of datagrams as one packet, as a NIC with UDP segmentation and receive offload does.
     Trains,
-    /// Each datagram as a packet of its own, as a plain NIC does.
+    /// Each datagram as a packet of its own, as a plain NIC does; the kernel joins what came (GRO in software).
     Datagrams,
+    /// Each datagram as a packet of its own, and nothing joins them.
+    LoneDatagrams,
 }
 
 impl Tool {
@@ -105,11 +107,15 @@ impl Path {
 }
 
 impl Underlay {
+    /// All of them.
+    pub(crate) const ALL: [Underlay; 3] = [Underlay::Trains, Underlay::Datagrams, Underlay::LoneDatagrams];
+
     /// Its name on the command line and in the rows.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Underlay::Trains => "trains",
             Underlay::Datagrams => "datagrams",
+            Underlay::LoneDatagrams => "lone-datagrams",
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn place((path, underlay): Place) -> String {
     let underlay = match underlay {
         Underlay::Trains => "the underlay passes trains of datagrams",
         Underlay::Datagrams => "the underlay passes each datagram by itself, as a plain NIC",
+        Underlay::LoneDatagrams => "the underlay passes each datagram by itself, and receives without GRO",
     };
     format!("{path}; {underlay}")
 }
