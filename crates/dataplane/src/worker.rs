@@ -84,10 +84,7 @@ impl Worker {
             }
             match self.serve(&ready) {
                 Served::Stop => return,
-                Served::Busy => {
-                    looks = LOOKS_BEFORE_SLEEP;
-                    thread::yield_now();
-                }
+                Served::Busy => looks = LOOKS_BEFORE_SLEEP,
                 Served::Idle if looks > 0 => {
                     looks -= 1;
                     thread::yield_now();
