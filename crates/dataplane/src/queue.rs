@@ -17,10 +17,15 @@ mod pool;
 
 use std::time::Instant;
 
-use self::{codel::Verdict, flow::Flow, pool::Usage};
+use self::{
+    codel::Verdict,
+    flow::Flow,
+    pool::{Size, Usage},
+};
 pub(crate) use pool::{Pool, Slot};
 
-/// Flows that are told apart; two of them share a queue by chance.
+/// Flows that are told apart; two of them share a queue by chance, or because a host behind the gateway means to (the hash
+/// has no secret).
 const FLOWS: usize = 128;
 
 /// Bytes that a flow may send before it is the next one's turn: one super-packet.
@@ -48,11 +53,11 @@ pub(crate) enum Loss {
 
 impl Queue {
     pub(crate) fn new() -> Queue {
-        Queue { flows: Box::new([Flow::EMPTY; FLOWS]), new: List::EMPTY, old: List::EMPTY, usage: Usage::default() }
+        Queue { flows: Box::new([Flow::EMPTY; FLOWS]), new: List::EMPTY, old: List::EMPTY, usage: Usage::NONE }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.usage == Usage::default()
+        self.usage == Usage::NONE
     }
 
     /// Appends the packet (with its virtio header) that was read into the pool's spare slot. `lost` hears of each
@@ -62,7 +67,7 @@ impl Queue {
         let slot = loop {
             match pool.keep_spare(length, now, self.usage) {
                 Some(slot) => break slot,
-                None if self.drop_of_longest(pool, &mut lost) => {}
+                None if self.drop_of_longest(pool, Size::of(length), &mut lost) => {}
                 None => return lost(pool.spare(length), Loss::Full),
             }
         };
@@ -113,7 +118,7 @@ impl Queue {
             }
             *flow = Flow::EMPTY;
         }
-        (self.new, self.old, self.usage) = (List::EMPTY, List::EMPTY, Usage::default());
+        (self.new, self.old, self.usage) = (List::EMPTY, List::EMPTY, Usage::NONE);
     }
 
     /// The flow's next packet that has not waited too long.
@@ -139,13 +144,16 @@ impl Queue {
                 }
             }
         }
+        flow.codel.rest(now);
         None
     }
 
-    /// Takes the oldest packet out of the flow with the most bytes; `false` if there is none.
-    fn drop_of_longest(&mut self, pool: &mut Pool, lost: &mut impl FnMut(&[u8], Loss)) -> bool {
-        let longest = self.flows.iter_mut().max_by_key(|flow| flow.bytes);
-        let Some(slot) = longest.and_then(|flow| flow.remove_first(pool)) else { return false };
+    /// Makes room for a packet of this size: takes the oldest packet out of the flow that holds most slots of it. `false` if
+    /// none holds any.
+    fn drop_of_longest(&mut self, pool: &mut Pool, size: Size, lost: &mut impl FnMut(&[u8], Loss)) -> bool {
+        let longest = self.flows.iter_mut().max_by_key(|flow| flow.excess(size));
+        let Some(flow) = longest.filter(|flow| flow.usage.of(size) > 0) else { return false };
+        let Some(slot) = flow.remove_first(pool) else { return false };
         self.usage.remove(pool, slot);
         lost(pool.bytes(slot), Loss::Full);
         pool.free(slot);

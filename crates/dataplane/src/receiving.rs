@@ -35,7 +35,7 @@ use crate::{
     turn::{Source, Turn, token},
 };
 
-/// Bytes received in one turn before they are written: 512 KiB are opened in about 0.3 ms. Eight trains are what a veth or
+/// Bytes received in one turn before they are written: 512 KiB (and what one call may give beyond) are opened in about 0.3 ms. Eight trains are what a veth or
 /// NIC hands over in one NAPI poll of 64 datagrams, many times.
 const BYTES_PER_TURN: usize = 512 << 10;
 

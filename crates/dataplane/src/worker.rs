@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io,
+    io, mem,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -41,6 +41,9 @@ pub(crate) struct Worker {
     receiving: HashMap<ChannelId, Box<ReceivingHalf>>,
     /// Channels whose sending halves have packets waiting: they get a turn whether their devices have more or not.
     waiting: Vec<ChannelId>,
+    /// A half has sent something in this round. On a shared processor its worker gives way then to those who have to
+    /// digest it, so that packets wait in a sender's queue, by flow, and not in a receiver's socket, in one line.
+    has_sent: bool,
     /// Counts the times that all that was ready had its turn.
     round: u64,
     scratch: Scratch,
@@ -65,6 +68,7 @@ impl Worker {
             sending: HashMap::new(),
             receiving: HashMap::new(),
             waiting: Vec::new(),
+            has_sent: false,
             round: 0,
             scratch: Scratch::new(),
         })
@@ -84,7 +88,12 @@ impl Worker {
             }
             match self.serve(&ready) {
                 Served::Stop => return,
-                Served::Busy => looks = LOOKS_BEFORE_SLEEP,
+                Served::Busy => {
+                    looks = LOOKS_BEFORE_SLEEP;
+                    if mem::take(&mut self.has_sent) {
+                        thread::yield_now();
+                    }
+                }
                 Served::Idle if looks > 0 => {
                     looks -= 1;
                     thread::yield_now();
@@ -139,6 +148,7 @@ impl Worker {
         half.round = self.round;
         let was_stuck = half.is_stuck();
         let turned = turn(half, &mut self.scratch);
+        self.has_sent |= turned == Turn::Busy;
         if turned == Turn::Failed {
             half.clear(&mut self.scratch, DropReason::NoSession);
             half.unwatch(&self.epoll);

@@ -78,10 +78,11 @@ pub fn flow_hash(packet: &[u8]) -> u32 {
     let Some(packet) = trim(packet).map(|length| &packet[..length]) else { return 0 };
     let mut hash = Mix(0);
     address_bytes(packet).as_chunks::<4>().0.iter().for_each(|quad| hash.take(u32::from_ne_bytes(*quad)));
-    if let Some(upper) = Upper::parse(packet) {
+    // Only the first of several fragments tells the ports, and the others must not overtake it.
+    if let Some(upper) = Upper::parse(packet).filter(|upper| !upper.fragment) {
         hash.take(upper.protocol.into());
         let ports = packet.get(upper.offset..).and_then(<[u8]>::first_chunk::<4>);
-        if matches!(upper.protocol, TCP | UDP) && !upper.fragment {
+        if matches!(upper.protocol, TCP | UDP) {
             hash.take(ports.map_or(0, |ports| u32::from_ne_bytes(*ports)));
         }
     }

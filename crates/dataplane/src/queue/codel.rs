@@ -54,6 +54,14 @@ impl Codel {
         }
     }
 
+    /// Nothing is left in the flow.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.above_since = None;
+        if self.drop_next.take().is_some() {
+            self.ended = Some(now);
+        }
+    }
+
     fn is_late(&mut self, waited: Duration, last: bool, now: Instant) -> bool {
         if waited < TARGET || last {
             self.above_since = None;
@@ -117,6 +125,14 @@ mod tests {
         assert_eq!(drops(&mut codel, start, 0..250, ms(20)), [100, 200]);
         assert_eq!(codel.judge(ms(1), false, start + ms(250)), Verdict::Send);
         assert_eq!(drops(&mut codel, start, 251..340, ms(20)), []);
+    }
+
+    #[test]
+    fn a_flow_that_comes_back_after_a_rest_is_not_late_at_once() {
+        let (mut codel, start) = (Codel::NEW, Instant::now());
+        assert_eq!(drops(&mut codel, start, 0..250, ms(20)), [100, 200]);
+        codel.rest(start + ms(250));
+        assert_eq!(drops(&mut codel, start, 5000..5100, ms(20)), []);
     }
 
     #[test]

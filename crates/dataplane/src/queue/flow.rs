@@ -3,14 +3,16 @@
 use super::{
     NONE,
     codel::Codel,
-    pool::{Pool, Slot},
+    pool::{Pool, Size, Slot, Usage},
 };
 
 #[derive(Debug)]
 pub(super) struct Flow {
     first: Option<Slot>,
     last: Option<Slot>,
-    pub(super) bytes: usize,
+    bytes: usize,
+    /// The slots that its packets have.
+    pub(super) usage: Usage,
     /// What is left of its quantum.
     pub(super) deficit: i32,
     pub(super) codel: Codel,
@@ -20,8 +22,16 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) const EMPTY: Flow =
-        Flow { first: None, last: None, bytes: 0, deficit: 0, codel: Codel::NEW, next: NONE, listed: false };
+    pub(super) const EMPTY: Flow = Flow {
+        first: None,
+        last: None,
+        bytes: 0,
+        usage: Usage::NONE,
+        deficit: 0,
+        codel: Codel::NEW,
+        next: NONE,
+        listed: false,
+    };
 
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
@@ -39,6 +49,11 @@ impl Flow {
         self.listed = false;
     }
 
+    /// How much it would give if it lost a packet for the sake of one of this size: nothing if it holds no such slot.
+    pub(super) fn excess(&self, size: Size) -> (usize, usize) {
+        (self.usage.of(size), self.bytes)
+    }
+
     pub(super) fn append(&mut self, pool: &mut Pool, slot: Slot, length: usize) {
         match self.last {
             None => self.first = Some(slot),
@@ -46,6 +61,7 @@ impl Flow {
         }
         self.last = Some(slot);
         self.bytes += length;
+        self.usage.add(pool, slot);
     }
 
     pub(super) fn remove_first(&mut self, pool: &mut Pool) -> Option<Slot> {
@@ -55,6 +71,7 @@ impl Flow {
             self.last = None;
         }
         self.bytes -= pool.bytes(slot).len();
+        self.usage.remove(pool, slot);
         Some(slot)
     }
 }

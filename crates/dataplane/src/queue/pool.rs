@@ -61,16 +61,20 @@ impl Pool {
 
     /// Keeps what was read: a small packet is copied to a small slot, a large one stays where it is and another slot
     /// becomes the spare. `None` if the queue that asks has as many slots of that size as are free: so one queue gets half
-    /// of them, two get a third each, and there is always room for another (Choudhury and Hahne, Dynamic Queue Length
-    /// Thresholds for Shared-Memory Packet Switches, 1998).
+    /// of them, two get a third each once both want them (Choudhury and Hahne, Dynamic Queue Length Thresholds for
+    /// Shared-Memory Packet Switches, 1998).
     #[inline]
     pub(super) fn keep_spare(&mut self, length: usize, now: Instant, usage: Usage) -> Option<Slot> {
-        let slot = if length <= SMALL && usage.small < self.free_small.len() {
-            self.copy_spare(length)
-        } else if usage.large < self.free_large.len() - 1 {
-            self.free_large.pop()
-        } else {
-            None
+        let size = Size::of(length);
+        let (free, used) = match size {
+            Size::Small => (self.free_small.len(), usage.small),
+            // The spare itself must be followed by another.
+            Size::Large => (self.free_large.len() - 1, usage.large),
+        };
+        let slot = match size {
+            _ if used >= free => None,
+            Size::Small => self.copy_spare(length),
+            Size::Large => self.free_large.pop(),
         }?;
         self.entries[index(slot)] = Entry { length: length as u32, next: None, since: now };
         Some(slot)
@@ -135,23 +139,46 @@ impl Pool {
     }
 }
 
-/// How many slots a queue has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The sizes of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    /// The slot that a packet of so many bytes needs.
+    pub(super) fn of(length: usize) -> Size {
+        if length <= SMALL { Size::Small } else { Size::Large }
+    }
+}
+
+/// How many slots of each size a queue or a flow has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Usage {
     small: usize,
     large: usize,
 }
 
 impl Usage {
+    pub(super) const NONE: Usage = Usage { small: 0, large: 0 };
+
+    pub(super) fn of(&self, size: Size) -> usize {
+        match size {
+            Size::Small => self.small,
+            Size::Large => self.large,
+        }
+    }
+
     pub(super) fn add(&mut self, pool: &Pool, slot: Slot) {
-        *self.of(pool, slot) += 1;
+        *self.count(pool, slot) += 1;
     }
 
     pub(super) fn remove(&mut self, pool: &Pool, slot: Slot) {
-        *self.of(pool, slot) -= 1;
+        *self.count(pool, slot) -= 1;
     }
 
-    fn of(&mut self, pool: &Pool, slot: Slot) -> &mut usize {
+    fn count(&mut self, pool: &Pool, slot: Slot) -> &mut usize {
         if index(slot) < pool.small { &mut self.small } else { &mut self.large }
     }
 }

@@ -126,9 +126,27 @@ fn small_packets_have_room_of_their_own() {
     (0..4).for_each(|number| bench.push(1, number, 65_535, 0));
     (0..SMALL as u8).for_each(|number| bench.push(2, number, 64, 0));
     assert!(bench.lost.is_empty());
-    // And where that is full, too, the longest queue gives way once more.
+    // Whose memory is full gives way, however many bytes another size holds.
     bench.push(3, 0, 64, 0);
-    assert_eq!(bench.lost, [(1, 0, Loss::Full)]);
+    assert_eq!(bench.lost, [(2, 0, Loss::Full)]);
+    bench.push(3, 0, 65_535, 0);
+    assert_eq!(bench.lost, [(2, 0, Loss::Full), (1, 0, Loss::Full)]);
+}
+
+#[test]
+fn a_packet_for_which_no_other_can_make_room_is_lost_alone() {
+    let mut bench = Bench::new();
+    let mut others: Vec<_> = (0..10).map(|_| Queue::new()).collect();
+    for other in &mut others {
+        (0..10).for_each(|_| {
+            bench.pool.spare_mut()[..3000].fill(0);
+            other.push(&mut bench.pool, 3000, bench.start, |_, _| {});
+        });
+    }
+    (0..4).for_each(|number| bench.push(1, number, 64, 0));
+    bench.push(2, 0, 65_535, 0);
+    assert_eq!(bench.lost, [(2, 0, Loss::Full)]);
+    assert_eq!(bench.pop_all(0).len(), 4);
 }
 
 #[test]
