@@ -418,6 +418,36 @@ fn a_burst_crosses_in_order_and_unharmed() {
     });
 }
 
+/// More lone packets at once than one turn seals: those that wait do so by flow, and overtake others, but not their own.
+#[test]
+fn flows_that_wait_keep_their_order() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::Aes256Gcm);
+            // On the worker's processor, so that it often finds many packets at once.
+            thread::pin_current(thread::available_cpus()[0]).unwrap();
+            let flows = [(); 3].map(|()| UdpSocket::bind((OURS, 0)).unwrap());
+            for round in 0..20_u8 {
+                for number in 0..70_u8 {
+                    for (flow, socket) in (0_u8..).zip(&flows) {
+                        socket.send_to(&[round, flow, number, 0], (PEERS, 5)).unwrap();
+                    }
+                }
+                let mut next = [0_u8; 3];
+                for _ in 0..3 * 70 {
+                    let plaintext = bench.receive();
+                    let [.., of_round, flow, number, _] = plaintext[..32] else {
+                        panic!("four bytes behind the headers")
+                    };
+                    assert_eq!((of_round, number), (round, next[usize::from(flow)]), "flow {flow}");
+                    next[usize::from(flow)] += 1;
+                }
+            }
+            assert_eq!(bench.dropped(DropReason::QueueFull) + bench.dropped(DropReason::QueueDelay), 0);
+        })
+    });
+}
+
 /// A transport message for our session as long as UDP allows.
 fn longest_transport() -> Vec<u8> {
     let mut message = vec![0; 65507];
