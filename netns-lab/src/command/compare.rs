@@ -15,6 +15,7 @@
 //! | [`course`], [`progress`] | the whole run, and how far it is |
 //! | [`report`] | rows, JSON, Markdown, a chart |
 
+mod ask;
 mod bed;
 mod course;
 mod install;

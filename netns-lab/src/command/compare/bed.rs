@@ -3,7 +3,6 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, UdpSocket},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -14,6 +13,7 @@ use netns_lab::{
 };
 
 use super::{
+    ask::ask,
     install::Programs,
     tool::{Path, Subject, Underlay},
     tools::{self, Running},
@@ -241,14 +241,4 @@ fn pass_datagrams_only(topology: &Topology, gro: bool) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs a program in a node, which must succeed, and gives what it wrote.
-pub(super) fn ask(node: &Node, program: &str, arguments: &str) -> anyhow::Result<String> {
-    let mut command = Command::new(program);
-    command.args(arguments.split_ascii_whitespace());
-    let output = node.output(command)?;
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    ensure!(output.status.success(), "{}: `{program} {arguments}`: {}", node.name(), said(&output.stderr));
-    Ok(said(&output.stdout))
 }

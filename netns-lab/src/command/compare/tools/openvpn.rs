@@ -14,7 +14,7 @@ use netns_lab::{
 
 use super::{Running, logged::Logged};
 use crate::command::compare::{
-    bed::ask,
+    ask::ask,
     install::Programs,
     tool::{Cipher, Subject, Tool},
 };

@@ -1,0 +1,192 @@
+//! The way out of a sending half: one socket, one peer, and the trains that the socket had no room for.
+
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Range,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshtun_sys::udp::{self, Endpoint, Udp};
+
+use super::{SendingParts, packets_in};
+use crate::{ChannelId, Counters, DropReason, Event, command::EventSender, queue::Loss, scratch::LONGEST_TRAIN};
+
+/// How often a channel tells that its datagrams are too long for the underlay.
+const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
+
+/// The way out: the socket, the peer's address, and a train that the socket would not take yet.
+pub(super) struct Wire {
+    channel: ChannelId,
+    udp: Arc<Udp>,
+    /// The same socket under another descriptor, since one epoll instance watches a descriptor once.
+    pub(super) writable: OwnedFd,
+    pub(super) endpoint: Option<Endpoint>,
+    stuck: Stuck,
+    told_too_big: Option<Instant>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: EventSender,
+}
+
+/// Sealed trains waiting for room in the socket, at most those of one super-packet: nothing more is sealed meanwhile.
+/// Their memory is kept for the next time.
+struct Stuck {
+    bytes: Vec<u8>,
+    trains: VecDeque<StuckTrain>,
+}
+
+struct StuckTrain {
+    bytes: Range<usize>,
+    segment: usize,
+    load: Load,
+}
+
+impl Stuck {
+    /// Room for a super-packet of the smallest segments and the train before it. Memory that is never used is never touched.
+    fn new() -> Stuck {
+        Stuck { bytes: Vec::with_capacity(5 * LONGEST_TRAIN), trains: VecDeque::with_capacity(32) }
+    }
+
+    fn keep(&mut self, train: &[u8], segment: usize, load: Load) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(train);
+        self.trains.push_back(StuckTrain { bytes: start..self.bytes.len(), segment, load });
+    }
+}
+
+/// The inner packets in a train.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+impl Wire {
+    pub(super) fn new(parts: SendingParts) -> io::Result<Wire> {
+        Ok(Wire {
+            channel: parts.channel,
+            writable: parts.udp.as_fd().try_clone_to_owned()?,
+            udp: parts.udp,
+            endpoint: parts.endpoint.map(Endpoint::from),
+            stuck: Stuck::new(),
+            told_too_big: None,
+            counters: parts.counters,
+            events: parts.events,
+        })
+    }
+
+    /// A packet that waited is given up.
+    pub(super) fn lose(&self, read: &[u8], loss: Loss) {
+        let reason = match loss {
+            Loss::Full => DropReason::QueueFull,
+            Loss::Late => DropReason::QueueDelay,
+        };
+        self.counters.sending.drops.add(reason, packets_in(read));
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stuck.trains.is_empty()
+    }
+
+    /// Sends a train, or keeps it if the socket has no room, or counts why it is lost.
+    pub(super) fn send(&mut self, train: &[u8], segment: usize, load: Load) {
+        if self.is_stuck() {
+            return self.stuck.keep(train, segment, load);
+        }
+        let gone = self.send_now(train, segment, load);
+        if gone < train.len() {
+            self.stuck.keep(&train[gone..], segment, load);
+        }
+    }
+
+    /// Tells how many bytes need not be sent again: all, unless the socket has no room.
+    fn send_now(&mut self, train: &[u8], segment: usize, load: Load) -> usize {
+        let Some(endpoint) = self.endpoint else {
+            self.counters.sending.drops.add(DropReason::NoEndpoint, load.packets);
+            return train.len();
+        };
+        let sent = match self.send_at_once(&endpoint, train, segment) {
+            Err(error) if train.len() > segment && udp::is_gso_unsupported(&error) => {
+                self.send_without_gso(&endpoint, train, segment)
+            }
+            sent => sent,
+        };
+        self.account(sent, train, segment, load)
+    }
+
+    /// Sends by one call where the socket can, and tells how many bytes went.
+    fn send_at_once(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
+        if self.udp.offloads().gso {
+            self.udp.send_train(to, train, segment).map(|()| train.len())
+        } else {
+            self.udp.send_each(to, train, segment)
+        }
+    }
+
+    /// The kernel refused the train. If it takes the datagrams one by one, it was the train that it refused, and it gets
+    /// no other; if not, the datagrams were at fault.
+    fn send_without_gso(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
+        let sent = self.udp.send_each(to, train, segment)?;
+        self.udp.disable_gso();
+        self.events.send(Event::OffloadLost { channel: self.channel, offload: "UDP_SEGMENT" });
+        Ok(sent)
+    }
+
+    fn account(&mut self, sent: io::Result<usize>, train: &[u8], segment: usize, load: Load) -> usize {
+        let sending = &self.counters.sending;
+        match sent {
+            Ok(length) if length < train.len() => return length,
+            Ok(_) => {
+                sending.packets.add(load.packets);
+                sending.bytes.add(load.bytes);
+                sending.messages.add(load.packets);
+                sending.trains.add(1);
+            }
+            Err(error) if udp::is_would_block(&error) => return 0,
+            Err(error) if udp::is_message_too_long(&error) => {
+                sending.drops.add(DropReason::TooBigForUnderlay, load.packets);
+                self.tell_too_big(segment);
+            }
+            Err(error) if udp::is_unreachable(&error) => sending.drops.add(DropReason::Unreachable, load.packets),
+            Err(_) => sending.drops.add(DropReason::SendError, load.packets),
+        }
+        train.len()
+    }
+
+    /// Every train may be too big: one word a second is enough, and leaves room for others.
+    fn tell_too_big(&mut self, datagram: usize) {
+        let now = Instant::now();
+        if self.told_too_big.is_none_or(|told| now - told >= TOO_BIG_EVERY) {
+            self.told_too_big = Some(now);
+            self.events.send(Event::TooBigForUnderlay { channel: self.channel, datagram });
+        }
+    }
+
+    pub(super) fn resume(&mut self) {
+        let mut stuck = std::mem::replace(&mut self.stuck, Stuck { bytes: Vec::new(), trains: VecDeque::new() });
+        while let Some(train) = stuck.trains.front_mut() {
+            let bytes = &stuck.bytes[train.bytes.clone()];
+            let gone = self.send_now(bytes, train.segment, train.load);
+            if gone < bytes.len() {
+                train.bytes.start += gone;
+                break;
+            }
+            stuck.trains.pop_front();
+        }
+        if stuck.trains.is_empty() {
+            stuck.bytes.clear();
+        }
+        self.stuck = stuck;
+    }
+
+    /// A frame that finds no room is lost, as on any network: whoever sent it asks again.
+    pub(super) fn send_frame(&mut self, datagram: &[u8]) {
+        if let Some(endpoint) = &self.endpoint
+            && self.udp.send_to(datagram, endpoint).is_ok()
+        {
+            self.counters.sending.messages.add(1);
+        }
+    }
+}
