@@ -8,7 +8,7 @@ use crate::queue::Pool;
 /// Packets of up to 2 kB that may wait for all sending halves of a worker. One alone gets half: 20 ms at 50,000 a second.
 const SMALL_PACKETS: usize = 2048;
 
-/// Super-packets that may wait besides. One half alone gets 64: 4 MiB, 10 ms of 3 Gb/s. With half as many BBR, which fills
+/// Super-packets that may wait besides. One half alone gets 64: 4 MiB, 10 ms of 3 Gb/s. With 24 of them BBR, which fills
 /// what it finds, sent 6 % of its segments again.
 const SUPER_PACKETS: usize = 128;
 
