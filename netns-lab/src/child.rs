@@ -80,6 +80,12 @@ impl Drop for Child {
     }
 }
 
+/// The end of what a program wrote: so many lines at the most.
+pub fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
 /// The thread that starts a lab's programs. The kernel ends them when it ends (`PR_SET_PDEATHSIG` follows the thread, not
 /// the process), so it must be neither a caller's thread nor one that outlives the lab.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     Lab, LabError, Node,
-    child::Child,
+    child::{Child, last_lines},
     mesh::MeshFile,
     program::{Keys, Program},
     topology::Topology,
@@ -333,9 +333,7 @@ impl Gateway {
     }
 
     fn end_of_log(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        last_lines(&self.log(), LOG_LINES)
     }
 
     fn name(&self) -> String {

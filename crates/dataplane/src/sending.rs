@@ -1,8 +1,9 @@
 //! The sending half: tun → UDP.
 //!
-//! One turn reads the device until it is empty, but for a flood. A super-packet is split in place, each segment is sealed from the read
-//! buffer straight into the train (the one copy), and a train leaves with one system call. What is more than one turn can
-//! seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never used twice.
+//! One turn reads the device until it is empty, but for a flood. A super-packet is split in place, each segment is sealed
+//! from the read buffer straight into the train (the one copy), and a train leaves with one system call. What is more than
+//! one turn can seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never
+//! used twice.
 
 mod wire;
 

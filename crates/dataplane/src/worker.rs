@@ -124,7 +124,7 @@ impl Worker {
             }
         }
         self.serve_waiting(now);
-        if self.waiting.is_empty() { served } else { Served::Busy }
+        if self.has_sent || !self.waiting.is_empty() { Served::Busy } else { served }
     }
 
     /// A turn for those that no event gave one.

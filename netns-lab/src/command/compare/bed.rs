@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow, ensure};
 use netns_lab::{
     Node,
+    child::last_lines,
     topology::{LAN, Options, Shape, Site, Topology, UNDERLAY},
 };
 
@@ -146,10 +147,7 @@ impl Bed {
     /// The error, with the end of what the subject wrote below it.
     fn with_logs(&self, error: &anyhow::Error) -> anyhow::Error {
         let logs = self.running.logs();
-        let ends = logs.iter().filter(|log| !log.is_empty()).map(|log| {
-            let lines: Vec<_> = log.lines().collect();
-            lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
-        });
+        let ends = logs.iter().filter(|log| !log.is_empty()).map(|log| last_lines(log, LOG_LINES));
         anyhow!("{error:#}; the ends of its logs:\n{}", ends.collect::<Vec<_>>().join("\n--\n"))
     }
 

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use meshtun_sys::process::Signal;
-use netns_lab::{Node, child::Child};
+use netns_lab::{
+    Node,
+    child::{Child, last_lines},
+};
 
 /// How long a program may take to end after SIGTERM.
 const ENDING: Duration = Duration::from_secs(5);
@@ -92,8 +95,6 @@ impl Logged {
     }
 
     fn end_of_log(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        last_lines(&self.log(), LOG_LINES)
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use netns_lab::Node;
 /// The time between two datagrams: 200 a second.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// How long the last answers are waited for.
+/// How long the last answers are waited for at the most.
 pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Payload of a datagram: the time at which it was sent, and nothing else of use.
@@ -49,12 +49,15 @@ impl Echo {
             // Only so that their threads look at whether it is over.
             socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         }
-        let (over, start) = (AtomicBool::new(false), Instant::now());
+        let (over, heard, start) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
         thread::scope(|scope| {
             let echoing = scope.spawn(|| send_back(&server, &over));
-            let hearing = scope.spawn(|| hear(&client, start, &over));
+            let hearing = scope.spawn(|| hear(&client, start, &heard, &over));
             let sent = ask(&client, self.to, start, duration);
-            thread::sleep(PATIENCE);
+            let deadline = Instant::now() + PATIENCE;
+            while heard.load(Ordering::Relaxed) < sent && Instant::now() < deadline {
+                thread::sleep(EVERY);
+            }
             over.store(true, Ordering::Relaxed);
             echoing.join().expect("sending back does not panic")?;
             let answers = hearing.join().expect("hearing does not panic")?;
@@ -76,11 +79,14 @@ fn ask(client: &UdpSocket, to: SocketAddr, start: Instant, duration: Duration) -
     count.into()
 }
 
-fn hear(client: &UdpSocket, start: Instant, over: &AtomicBool) -> io::Result<Vec<Duration>> {
+fn hear(client: &UdpSocket, start: Instant, heard: &AtomicU64, over: &AtomicBool) -> io::Result<Vec<Duration>> {
     let (mut answers, mut datagram) = (Vec::new(), [0; SIZE]);
     while !over.load(Ordering::Relaxed) {
         match client.recv(&mut datagram) {
-            Ok(SIZE) => answers.extend(age(&datagram, start.elapsed())),
+            Ok(SIZE) => {
+                answers.extend(age(&datagram, start.elapsed()));
+                heard.store(answers.len() as u64, Ordering::Relaxed);
+            }
             Ok(_) => {}
             Err(error) if is_passing(&error) => {}
             Err(error) => return Err(error),
