@@ -5,7 +5,7 @@
 //! everybody's ping. So the device is read until it is empty, always, and what cannot be sealed at once waits here, by
 //! FQ-CoDel (RFC 8290): a queue for each flow, served in turn by deficit round robin; a flow that had nothing waiting
 //! goes first; and a flow whose packets have waited longer than [`codel::TARGET`] for [`codel::INTERVAL`] loses some
-//! (RFC 8289). When the half has its share of the worker's memory, which is as much as is left over, its longest queue
+//! (RFC 8289): of a super-packet only the first segment, since that is what the RFC means by a packet. When the half has its share of the worker's memory, which is as much as is left over, its longest queue
 //! loses its oldest packet.
 //!
 //! A flow's packets never overtake each other. Differences from the RFC: the quantum is a whole super-packet, and
@@ -42,13 +42,13 @@ pub(crate) struct Queue {
     usage: Usage,
 }
 
-/// Why a packet was taken out unsent.
+/// The packet whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// The half had its share of the memory.
-    Full,
-    /// Its flow had waited too long for too long.
-    Late,
+pub(crate) struct Next {
+    /// Where it lies; to be freed by the caller.
+    pub(crate) slot: Slot,
+    /// Its flow has waited too long for too long: its first segment, which may be all of it, is not to be sent.
+    pub(crate) is_late: bool,
 }
 
 impl Queue {
@@ -62,13 +62,13 @@ impl Queue {
 
     /// Appends the packet (with its virtio header) that was read into the pool's spare slot. `lost` hears of each
     /// packet, this one or an older one, that gives way.
-    pub(crate) fn push(&mut self, pool: &mut Pool, length: usize, now: Instant, mut lost: impl FnMut(&[u8], Loss)) {
+    pub(crate) fn push(&mut self, pool: &mut Pool, length: usize, now: Instant, mut lost: impl FnMut(&[u8])) {
         let bucket = bucket_of(pool.spare(length));
         let slot = loop {
             match pool.keep_spare(length, now, self.usage) {
                 Some(slot) => break slot,
                 None if self.drop_of_longest(pool, Size::of(length), &mut lost) => {}
-                None => return lost(pool.spare(length), Loss::Full),
+                None => return lost(pool.spare(length)),
             }
         };
         let flow = &mut self.flows[bucket];
@@ -80,8 +80,8 @@ impl Queue {
         self.usage.add(pool, slot);
     }
 
-    /// The packet whose turn it is; the caller frees the slot. `lost` hears of those that waited too long.
-    pub(crate) fn pop(&mut self, pool: &mut Pool, now: Instant, mut lost: impl FnMut(&[u8], Loss)) -> Option<Slot> {
+    /// Takes out the packet whose turn it is.
+    pub(crate) fn pop(&mut self, pool: &mut Pool, now: Instant) -> Option<Next> {
         loop {
             let is_new = !self.new.is_empty();
             let list = if is_new { &mut self.new } else { &mut self.old };
@@ -92,8 +92,8 @@ impl Queue {
                 self.old.append(&mut self.flows[..], bucket);
                 continue;
             }
-            if let Some(slot) = self.take(pool, bucket, now, &mut lost) {
-                return Some(slot);
+            if let Some(next) = self.take(pool, bucket, now) {
+                return Some(next);
             }
             let list = if is_new { &mut self.new } else { &mut self.old };
             list.remove_first(&mut self.flows[..]);
@@ -121,41 +121,28 @@ impl Queue {
         (self.new, self.old, self.usage) = (List::EMPTY, List::EMPTY, Usage::NONE);
     }
 
-    /// The flow's next packet that has not waited too long.
-    fn take(
-        &mut self,
-        pool: &mut Pool,
-        bucket: usize,
-        now: Instant,
-        lost: &mut impl FnMut(&[u8], Loss),
-    ) -> Option<Slot> {
+    /// The flow's next packet.
+    fn take(&mut self, pool: &mut Pool, bucket: usize, now: Instant) -> Option<Next> {
         let flow = &mut self.flows[bucket];
-        while let Some(slot) = flow.remove_first(pool) {
-            self.usage.remove(pool, slot);
-            let waited = now.saturating_duration_since(pool.since(slot));
-            match flow.codel.judge(waited, flow.is_empty(), now) {
-                Verdict::Send => {
-                    flow.deficit -= pool.bytes(slot).len() as i32;
-                    return Some(slot);
-                }
-                Verdict::Drop => {
-                    lost(pool.bytes(slot), Loss::Late);
-                    pool.free(slot);
-                }
-            }
-        }
-        flow.codel.rest(now);
-        None
+        let Some(slot) = flow.remove_first(pool) else {
+            flow.codel.rest(now);
+            return None;
+        };
+        self.usage.remove(pool, slot);
+        flow.deficit -= pool.bytes(slot).len() as i32;
+        let waited = now.saturating_duration_since(pool.since(slot));
+        let is_late = flow.codel.judge(waited, flow.is_empty(), now) == Verdict::Drop;
+        Some(Next { slot, is_late })
     }
 
     /// Makes room for a packet of this size: takes the oldest packet out of the flow that holds most slots of it. `false` if
     /// none holds any.
-    fn drop_of_longest(&mut self, pool: &mut Pool, size: Size, lost: &mut impl FnMut(&[u8], Loss)) -> bool {
+    fn drop_of_longest(&mut self, pool: &mut Pool, size: Size, lost: &mut impl FnMut(&[u8])) -> bool {
         let longest = self.flows.iter_mut().max_by_key(|flow| flow.excess(size));
         let Some(flow) = longest.filter(|flow| flow.usage.of(size) > 0) else { return false };
         let Some(slot) = flow.remove_first(pool) else { return false };
         self.usage.remove(pool, slot);
-        lost(pool.bytes(slot), Loss::Full);
+        lost(pool.bytes(slot));
         pool.free(slot);
         true
     }

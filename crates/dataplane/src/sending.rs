@@ -114,11 +114,11 @@ impl SendingHalf {
         let (pool, queue) = (&mut scratch.pool, &mut self.queue);
         let (mut turned, mut left) = (Turn::Idle, BYTES_PER_TURN);
         while left > 0 && !packer.wire.is_stuck() {
-            let Some(slot) = queue.pop(pool, now, |read, loss| packer.wire.lose(read, loss)) else { break };
-            let read = pool.bytes_mut(slot);
+            let Some(next) = queue.pop(pool, now) else { break };
+            let read = pool.bytes_mut(next.slot);
             left = left.saturating_sub(read.len().max(LEAST_COST));
-            packer.pack(read);
-            pool.free(slot);
+            packer.pack(read, next.is_late);
+            pool.free(next.slot);
             turned = Turn::Busy;
         }
         let mut bytes = 0;
@@ -140,9 +140,9 @@ impl SendingHalf {
             turned = Turn::Busy;
             if queue.is_empty() && left > 0 && !packer.wire.is_stuck() {
                 left = left.saturating_sub(read.max(LEAST_COST));
-                packer.pack(&mut pool.spare_mut()[..read]);
+                packer.pack(&mut pool.spare_mut()[..read], false);
             } else {
-                queue.push(pool, read, now, |read, loss| packer.wire.lose(read, loss));
+                queue.push(pool, read, now, |read| packer.wire.lose(read));
             }
         }
         packer.flush();
@@ -275,8 +275,8 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// One read of the tun device: a virtio header and a packet or super-packet.
-    fn pack(&mut self, read: &mut [u8]) {
+    /// One read of the tun device: a virtio header and a packet or super-packet. One that `is_late` loses its first segment.
+    fn pack(&mut self, read: &mut [u8], is_late: bool) {
         let sending = &self.wire.counters.sending;
         let Some((header, packet)) = VirtioNetHdr::detach(read) else {
             return sending.drops.add(DropReason::BadSuperPacket, 1);
@@ -290,6 +290,9 @@ impl Packer<'_> {
                 return sending.drops.add(reason, 1);
             }
         };
+        if is_late && segments.next_segment().is_some() {
+            sending.drops.add(DropReason::QueueDelay, 1);
+        }
         while let Some(segment) = segments.next_segment() {
             self.seal(segment);
         }

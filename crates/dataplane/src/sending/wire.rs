@@ -12,7 +12,7 @@ use std::{
 use meshtun_sys::udp::{self, Endpoint, Udp};
 
 use super::{SendingParts, packets_in};
-use crate::{ChannelId, Counters, DropReason, Event, command::EventSender, queue::Loss, scratch::LONGEST_TRAIN};
+use crate::{ChannelId, Counters, DropReason, Event, command::EventSender, scratch::LONGEST_TRAIN};
 
 /// How often a channel tells that its datagrams are too long for the underlay.
 const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
@@ -77,13 +77,9 @@ impl Wire {
         })
     }
 
-    /// A packet that waited is given up.
-    pub(super) fn lose(&self, read: &[u8], loss: Loss) {
-        let reason = match loss {
-            Loss::Full => DropReason::QueueFull,
-            Loss::Late => DropReason::QueueDelay,
-        };
-        self.counters.sending.drops.add(reason, packets_in(read));
+    /// What was read is given up for want of memory.
+    pub(super) fn lose(&self, read: &[u8]) {
+        self.counters.sending.drops.add(DropReason::QueueFull, packets_in(read));
     }
 
     pub(super) fn is_stuck(&self) -> bool {
