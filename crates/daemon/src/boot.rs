@@ -106,9 +106,8 @@ async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, networ
     let server = open_control_socket(&options.directories)?;
     let server = tokio::spawn(server.serve(to_engine));
 
-    let Gateway { view, .. } = gateway;
     let workers = workers.cpus.len();
-    let parts = EngineParts { view, surroundings, channels, plane, stamps, resolver, network, workers };
+    let parts = EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, workers };
     Ok(Running { engine: Engine::new(parts, Instant::now()), events, inputs, server })
 }
 

@@ -33,11 +33,16 @@ pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView
 /// # Errors
 /// The first that cannot be bound.
 pub(crate) fn bind(view: &View) -> Result<Vec<Udp>, Error> {
-    let bind_one = |(link, channel): (&LinkView, &ChannelView)| {
-        let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
-        Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
-    };
-    each(view).map(bind_one).collect()
+    each(view).map(|(link, channel)| bind_one(link, channel)).collect()
+}
+
+/// Binds one channel's socket.
+///
+/// # Errors
+/// Why it cannot be bound, with the channel's name.
+pub(crate) fn bind_one(link: &LinkView, channel: &ChannelView) -> Result<Udp, Error> {
+    let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
+    Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
 }
 
 /// Attaches every channel's device and gives its halves to the data plane; `sockets` as [`bind`] made them.
@@ -58,7 +63,11 @@ pub(crate) fn make(
     channels.collect()
 }
 
-fn make_one(
+/// Attaches one channel's device, which is there and has nobody attached, and gives its halves to the data plane.
+///
+/// # Errors
+/// Why the device, the halves or the conversation cannot be had; the data plane has nothing of it then.
+pub(crate) fn make_one(
     gateway: &Gateway,
     id: ChannelId,
     link: &LinkView,
@@ -76,8 +85,8 @@ fn make_one(
         endpoint: fixed_endpoint(channel),
         filter: Arc::new(filter(&gateway.view, link, channel)),
     };
-    let counters = plane.add_channel(id, halves)?;
     let conversation = conversation(gateway, link, channel)?;
+    let counters = plane.add_channel(id, halves)?;
     let (link, peer) = (link.name.clone(), link.peer.name.clone());
     Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
 }

@@ -37,6 +37,7 @@ pub(crate) struct ChannelParts {
 /// A running channel.
 pub(super) struct Channel {
     pub(super) id: ChannelId,
+    pub(super) link: String,
     pub(super) view: meshtun_config::ChannelView,
     pub(super) counters: Arc<Counters>,
     pub(super) udp: Arc<Udp>,
@@ -82,6 +83,7 @@ impl Channel {
         };
         Channel {
             id,
+            link,
             view,
             counters,
             udp,

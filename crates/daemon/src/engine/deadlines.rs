@@ -1,23 +1,26 @@
 //! When each channel's timers are due, and which of them is first.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
+
+use meshtun_dataplane::ChannelId;
 
 /// One deadline, or none, for each channel.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    queue: BTreeSet<(Instant, usize)>,
-    of_channel: Vec<Option<Instant>>,
+    queue: BTreeSet<(Instant, ChannelId)>,
+    of_channel: HashMap<ChannelId, Instant>,
 }
 
 impl Deadlines {
-    /// For channels `0..channels`, none of which has a deadline.
-    pub(super) fn new(channels: usize) -> Deadlines {
-        Deadlines { queue: BTreeSet::new(), of_channel: vec![None; channels] }
-    }
-
     /// Replaces a channel's deadline.
-    pub(super) fn set(&mut self, channel: usize, deadline: Option<Instant>) {
-        let before = std::mem::replace(&mut self.of_channel[channel], deadline);
+    pub(super) fn set(&mut self, channel: ChannelId, deadline: Option<Instant>) {
+        let before = match deadline {
+            Some(deadline) => self.of_channel.insert(channel, deadline),
+            None => self.of_channel.remove(&channel),
+        };
         if before == deadline {
             return;
         }
@@ -35,7 +38,7 @@ impl Deadlines {
     }
 
     /// The channels whose deadlines have come, the earliest first.
-    pub(super) fn due(&self, now: Instant) -> Vec<usize> {
+    pub(super) fn due(&self, now: Instant) -> Vec<ChannelId> {
         self.queue.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, channel)| *channel).collect()
     }
 }
@@ -50,19 +53,21 @@ mod tests {
     fn channels_are_due_in_the_order_of_their_latest_deadlines() {
         let start = Instant::now();
         let after = |seconds| Some(start + Duration::from_secs(seconds));
-        let mut deadlines = Deadlines::new(4);
+        let mut deadlines = Deadlines::default();
         for (channel, seconds) in [(0, 9), (1, 2), (2, 5), (3, 2), (0, 1), (2, 30)] {
-            deadlines.set(channel, after(seconds));
+            deadlines.set(ChannelId(channel), after(seconds));
         }
         assert_eq!(deadlines.first(), after(1));
-        assert_eq!(deadlines.due(start + Duration::from_secs(2)), [0, 1, 3]);
-        deadlines.set(1, None);
-        assert_eq!(deadlines.due(start + Duration::from_secs(60)), [0, 3, 2]);
+        assert_eq!(deadlines.due(start + Duration::from_secs(2)), [0, 1, 3].map(ChannelId));
+        deadlines.set(ChannelId(1), None);
+        assert_eq!(deadlines.due(start + Duration::from_secs(60)), [0, 3, 2].map(ChannelId));
     }
 
     #[test]
     fn a_channel_without_a_deadline_is_never_due() {
-        let deadlines = Deadlines::new(3);
+        let mut deadlines = Deadlines::default();
+        deadlines.set(ChannelId(7), Some(Instant::now()));
+        deadlines.set(ChannelId(7), None);
         assert_eq!(deadlines.first(), None);
         assert!(deadlines.due(Instant::now()).is_empty());
     }

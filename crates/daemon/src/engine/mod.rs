@@ -11,6 +11,7 @@
 //! back as an input. Only the rare mending of routes and MTUs waits for the kernel's answer.
 
 mod channel;
+mod channels;
 mod deadlines;
 mod endpoint;
 mod heal;
@@ -20,19 +21,20 @@ mod mtu;
 mod report;
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
-    ops::Range,
     time::{Duration, Instant, SystemTime},
 };
 
-use meshtun_config::{LinkView, View};
-use meshtun_dataplane::{DataPlane, Event, Events};
+use meshtun_config::LinkView;
+use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
 use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
+    Gateway,
     control::{Asked, Caller, Request},
     limiter::Limiter,
     resolve::{Resolved, Resolver},
@@ -43,9 +45,13 @@ use crate::{
 
 /// The running gateway's state.
 pub(crate) struct Engine {
-    view: View,
+    gateway: Gateway,
+    /// In the order of the file.
     links: Vec<LinkState>,
-    channels: Vec<Channel>,
+    channels: BTreeMap<ChannelId, Channel>,
+    /// The id of the next channel that is made: none is used twice, so that what a worker said of a channel that is gone
+    /// is never taken for another's.
+    next_id: u32,
     deadlines: Deadlines,
     plane: DataPlane,
     stamps: StampStore,
@@ -57,19 +63,18 @@ pub(crate) struct Engine {
     started: SystemTime,
 }
 
-/// A link, and which of the channels are its.
+/// A link, and which of the channels are its, by number.
 #[derive(Debug)]
 struct LinkState {
     view: LinkView,
-    channels: Range<usize>,
+    channels: Vec<ChannelId>,
     silence: Limiter,
 }
 
 /// What an engine is made of.
 pub(crate) struct EngineParts {
-    pub(crate) view: View,
+    pub(crate) gateway: Gateway,
     pub(crate) surroundings: Surroundings,
-    /// In the order of the view: a channel's id is its place.
     pub(crate) channels: Vec<ChannelParts>,
     pub(crate) plane: DataPlane,
     pub(crate) stamps: StampStore,
@@ -94,19 +99,14 @@ pub(crate) enum Ending {
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
-        let EngineParts { view, surroundings, channels, plane, stamps, resolver, network, workers } = parts;
-        let mut first = 0;
-        let mut links = Vec::new();
-        for link in &view.links {
-            let channels = first..first + link.channels.len();
-            first = channels.end;
-            links.push(LinkState { view: link.clone(), channels, silence: Limiter::new(SILENCE_PERIOD) });
-        }
-        Engine {
-            deadlines: Deadlines::new(channels.len()),
+        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, workers } = parts;
+        let links = gateway.view.links.iter().cloned().map(LinkState::new).collect();
+        let mut engine = Engine {
+            deadlines: Deadlines::default(),
             load: HandshakeLoad::new(channels.len(), now),
-            channels: channels.into_iter().map(|parts| Channel::new(parts, now)).collect(),
-            view,
+            channels: BTreeMap::new(),
+            next_id: 0,
+            gateway,
             links,
             plane,
             stamps,
@@ -115,7 +115,9 @@ impl Engine {
             surroundings,
             workers,
             started: SystemTime::now(),
-        }
+        };
+        channels.into_iter().for_each(|parts| engine.adopt(parts, now));
+        engine
     }
 
     /// Starts all channels and runs until told to end.
@@ -169,39 +171,20 @@ impl Engine {
 
     /// The gateway in one line.
     pub(crate) fn summary(&self) -> String {
-        let (gateway, links, channels) = (&self.view.gateway, self.links.len(), self.channels.len());
+        let (gateway, links, channels) = (&self.gateway.view.gateway, self.links.len(), self.channels.len());
         format!("gateway {gateway}: links {links}, channels {channels}, workers {}", self.workers)
-    }
-
-    fn channels_of(&self, link: &LinkState) -> &[Channel] {
-        &self.channels[link.channels.clone()]
     }
 
     fn status(&self, now: Instant) -> serde_json::Value {
         serde_json::to_value(report::status(self, now)).unwrap_or_default()
     }
 
-    /// Does something with every channel, and carries out what comes of it.
-    fn each_channel(&mut self, now: Instant, mut act: impl FnMut(&mut Channel)) {
-        for index in 0..self.channels.len() {
-            self.with_channel(index, now, |channel, _| act(channel));
-        }
-    }
-
-    /// Does something with one channel, and carries out what comes of it.
-    fn with_channel(&mut self, index: usize, now: Instant, act: impl FnOnce(&mut Channel, &DataPlane)) {
-        let Some(channel) = self.channels.get_mut(index) else { return };
-        act(channel, &self.plane);
-        channel.carry_out(now, &self.plane);
-        self.deadlines.set(index, channel.poll_timeout());
-    }
-
     /// Gives carrier where it is due, once all halves use the sessions that it stands for: what the kernel then routes
     /// into the device finds a session.
     fn raise(&mut self, now: Instant) {
-        if self.channels.iter().any(Channel::is_rising) {
+        if self.channels.values().any(Channel::is_rising) {
             self.plane.settle();
-            self.channels.iter_mut().for_each(|channel| channel.raise(now));
+            self.channels.values_mut().for_each(|channel| channel.raise(now));
         }
     }
 
@@ -224,45 +207,45 @@ impl Engine {
         match event {
             Event::Handshake { channel, from, datagram } => {
                 let under_load = self.load.count(now);
-                self.with_channel(channel.0 as usize, now, |c, _| c.handle_handshake(now, from, &datagram, under_load));
+                self.with_channel(channel, now, |c, _| c.handle_handshake(now, from, &datagram, under_load));
             }
             Event::Confirmed { channel, session } => {
-                self.with_channel(channel.0 as usize, now, |c, _| c.handle_confirmed(now, session));
+                self.with_channel(channel, now, |c, _| c.handle_confirmed(now, session));
             }
             Event::Frame { channel, session, plaintext } => {
-                self.with_channel(channel.0 as usize, now, |c, _| c.handle_frame(now, session, &plaintext));
+                self.with_channel(channel, now, |c, _| c.handle_frame(now, session, &plaintext));
             }
             Event::Moved { channel, from, .. } => {
-                self.with_channel(channel.0 as usize, now, |c, plane| c.handle_moved(now, from, plane));
+                self.with_channel(channel, now, |c, plane| c.handle_moved(now, from, plane));
             }
             // Unauthenticated, and a channel without a session asks for one every second anyway.
             Event::UnknownSession { channel, from } => {
                 tracing::debug!("channel {}: {from} has an old session", channel.0)
             }
             Event::TooBigForUnderlay { channel, datagram } => {
-                self.lower_mtu(channel.0 as usize, datagram).await;
+                self.lower_mtu(channel, datagram).await;
             }
             Event::OffloadLost { channel, offload } => {
-                self.with_channel(channel.0 as usize, now, |c, _| c.handle_offload_lost(offload));
+                self.with_channel(channel, now, |c, _| c.handle_offload_lost(offload));
             }
             Event::Failed { channel, half, error } => {
-                self.with_channel(channel.0 as usize, now, |c, _| c.handle_failed(now, half, &error));
+                self.with_channel(channel, now, |c, _| c.handle_failed(now, half, &error));
                 self.heal_routes().await;
             }
         }
     }
 
     fn handle_deadlines(&mut self, now: Instant) {
-        for index in self.deadlines.due(now) {
-            let Some(channel) = self.channels.get_mut(index) else { continue };
+        for id in self.deadlines.due(now) {
+            let Some(channel) = self.channels.get_mut(&id) else { continue };
             channel.handle_timeout(now, || self.stamps.next(SystemTime::now()));
             channel.carry_out(now, &self.plane);
-            self.deadlines.set(index, channel.poll_timeout());
+            self.deadlines.set(id, channel.poll_timeout());
         }
     }
 
     fn want_names(&mut self, now: Instant) {
-        for channel in &self.channels {
+        for channel in self.channels.values() {
             match (channel.wanted_name(), channel.endpoint.name()) {
                 (Some(host), _) => self.resolver.want(host, now),
                 (None, Some((host, _))) => self.resolver.reached(host),
@@ -274,23 +257,29 @@ impl Engine {
     fn handle_resolved(&mut self, resolved: &Resolved, now: Instant) {
         self.resolver.finished(resolved, now);
         let found: &[IpAddr] = &resolved.addresses;
-        for index in 0..self.channels.len() {
-            if self.channels[index].wanted_name() == Some(&resolved.host) {
-                self.with_channel(index, now, |channel, plane| channel.handle_resolved(now, found, plane));
-            }
+        let wants = |channel: &&Channel| channel.wanted_name() == Some(&resolved.host);
+        let waiting: Vec<ChannelId> = self.channels.values().filter(wants).map(|channel| channel.id).collect();
+        for id in waiting {
+            self.with_channel(id, now, |channel, plane| channel.handle_resolved(now, found, plane));
         }
     }
 }
 
+impl LinkState {
+    fn new(view: LinkView) -> LinkState {
+        LinkState { view, channels: Vec::new(), silence: Limiter::new(SILENCE_PERIOD) }
+    }
+}
+
 /// Tells the log of a link whose peer does not answer, with what to look at.
-fn note_silence(link: &mut LinkState, channels: &[Channel], now: Instant) {
-    let channels = &channels[link.channels.clone()];
-    let unanswered: Vec<&Channel> = channels.iter().filter(|channel| channel.is_unanswered(now)).collect();
+fn note_silence(link: &mut LinkState, channels: &BTreeMap<ChannelId, Channel>, now: Instant) {
+    let of_link = link.channels.iter().filter_map(|id| channels.get(id));
+    let unanswered: Vec<&Channel> = of_link.filter(|channel| channel.is_unanswered(now)).collect();
     let Some(first) = unanswered.first() else { return };
     if link.silence.admit(now).is_none() {
         return;
     }
-    let (silent, all) = (unanswered.len(), channels.len());
+    let (silent, all) = (unanswered.len(), link.channels.len());
     let advice = if first.is_refused() { String::new() } else { advice(&unanswered) };
     tracing::warn!(
         link = link.view.name,

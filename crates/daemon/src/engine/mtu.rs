@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use meshtun_dataplane::Command;
+use meshtun_dataplane::{ChannelId, Command};
 use meshtun_netlink::Step;
 
 use super::Engine;
@@ -10,20 +10,21 @@ use crate::surroundings;
 
 impl Engine {
     /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
-    pub(super) async fn lower_mtu(&mut self, channel: usize, datagram: usize) {
-        let Some(link) = self.links.iter().position(|link| link.channels.contains(&channel)) else { return };
+    pub(super) async fn lower_mtu(&mut self, id: ChannelId, datagram: usize) {
+        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { return };
+        let endpoint = channel.endpoint.current();
         let mtu = self.mtu(&self.links[link].view.name);
         if datagram > usize::from(mtu) + TRANSPORT_OVERHEAD {
             // It was in the device's queue before the MTU was lowered.
             return;
         }
-        let underlay = match self.channels[channel].endpoint.current() {
+        let underlay = match endpoint {
             Some(endpoint) => self.network.underlay_mtu(endpoint.ip()).await.ok().flatten(),
             None => None,
         };
         match lower(mtu, datagram, underlay) {
             Some(lower) => self.set_mtu(link, lower).await,
-            None => self.channels[channel].cannot_shrink(Instant::now(), datagram),
+            None => self.with_channel(id, Instant::now(), |channel, _| channel.cannot_shrink(Instant::now(), datagram)),
         }
     }
 
@@ -36,7 +37,7 @@ impl Engine {
         let name = &self.links[link].view.name;
         tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.mtu(name));
         self.surroundings.mtus.insert(name.clone(), mtu);
-        for channel in &self.channels[self.links[link].channels.clone()] {
+        for channel in self.channels_of(&self.links[link]) {
             let step = Step::ConfigureDevice {
                 name: channel.view.device.clone(),
                 alias: None,

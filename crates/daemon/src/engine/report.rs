@@ -21,7 +21,7 @@ pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
         pid: std::process::id(),
         started: unix(engine.started),
         workers: engine.workers,
-        gateway: gateway(&engine.view),
+        gateway: gateway(&engine.gateway.view),
         links,
         dropped,
     }
@@ -40,8 +40,9 @@ fn gateway(view: &View) -> status::Gateway {
 
 fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link {
     let LinkView { name, peer, cipher, preshared_key_file, .. } = &state.view;
-    let mut channels: Vec<_> = engine.channels_of(state).iter().map(|channel| channel_status(channel, now)).collect();
-    mark_lone_channels(&mut channels, engine.channels_of(state), now);
+    let of_link = engine.channels_of(state);
+    let mut channels: Vec<_> = of_link.iter().map(|channel| channel_status(channel, now)).collect();
+    mark_lone_channels(&mut channels, &of_link, now);
     status::Link {
         name: name.clone(),
         peer: peer.name.clone(),
@@ -82,7 +83,7 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
 }
 
 /// A channel that nobody answers while its siblings are up is most likely one that the other end does not have.
-fn mark_lone_channels(shown: &mut [status::Channel], channels: &[Channel], now: Instant) {
+fn mark_lone_channels(shown: &mut [status::Channel], channels: &[&Channel], now: Instant) {
     if !shown.iter().any(|channel| channel.carrier) {
         return;
     }

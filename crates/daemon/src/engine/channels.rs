@@ -1,0 +1,87 @@
+//! The engine's channels: found, spoken to, added, removed.
+
+use std::{sync::Arc, time::Instant};
+
+use meshtun_config::ChannelView;
+use meshtun_dataplane::{ChannelId, DataPlane};
+use meshtun_sys::udp::Udp;
+
+use super::{ChannelParts, Engine, LinkState, channel::Channel};
+use crate::{Error, channels};
+
+impl Engine {
+    /// The channels of a link, by number.
+    pub(super) fn channels_of(&self, link: &LinkState) -> Vec<&Channel> {
+        link.channels.iter().filter_map(|id| self.channels.get(id)).collect()
+    }
+
+    /// The link that a channel is of, by its place.
+    pub(super) fn link_of(&self, id: ChannelId) -> Option<usize> {
+        self.links.iter().position(|link| link.channels.contains(&id))
+    }
+
+    /// Does something with every channel, and carries out what comes of it.
+    pub(super) fn each_channel(&mut self, now: Instant, mut act: impl FnMut(&mut Channel)) {
+        let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for id in ids {
+            self.with_channel(id, now, |channel, _| act(channel));
+        }
+    }
+
+    /// Does something with one channel, and carries out what comes of it; nothing if the channel is gone.
+    pub(super) fn with_channel(&mut self, id: ChannelId, now: Instant, act: impl FnOnce(&mut Channel, &DataPlane)) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        act(channel, &self.plane);
+        channel.carry_out(now, &self.plane);
+        self.deadlines.set(id, channel.poll_timeout());
+    }
+
+    /// Takes over a channel whose halves are with the data plane. Its link is there.
+    pub(super) fn adopt(&mut self, parts: ChannelParts, now: Instant) {
+        self.next_id = self.next_id.max(parts.id.0 + 1);
+        let channel = Channel::new(parts, now);
+        if let Some(place) = self.links.iter().position(|link| link.view.name == channel.link) {
+            let channels = &self.channels;
+            let number = |id: &ChannelId| channels.get(id).map(|channel| channel.view.number);
+            let before = self.links[place].channels.partition_point(|id| number(id) < Some(channel.view.number));
+            self.links[place].channels.insert(before, channel.id);
+        }
+        self.channels.insert(channel.id, channel);
+    }
+
+    /// Makes a channel of a link whose device is there, and starts it; nobody else may be attached to the device.
+    ///
+    /// # Errors
+    /// If its device or its halves cannot be had. Nothing is left of it then.
+    #[allow(dead_code, reason = "channels that come at run time are made by this")]
+    pub(super) fn make_channel(
+        &mut self,
+        link: usize,
+        channel: &ChannelView,
+        udp: Arc<Udp>,
+        now: Instant,
+    ) -> Result<ChannelId, Error> {
+        let (id, view) = (self.new_id(), self.links[link].view.clone());
+        let mtu = self.mtu(&view.name);
+        let parts = channels::make_one(&self.gateway, id, &view, channel, mtu, udp, &mut self.plane)?;
+        self.adopt(parts, now);
+        self.with_channel(id, now, |channel, _| channel.start(now));
+        Ok(id)
+    }
+
+    /// Takes a channel out, and waits until no worker holds its device or socket.
+    #[allow(dead_code, reason = "channels that go at run time go by this")]
+    pub(super) fn forget(&mut self, id: ChannelId) {
+        self.plane.remove_channel(id);
+        self.deadlines.set(id, None);
+        self.links.iter_mut().for_each(|link| link.channels.retain(|channel| *channel != id));
+        self.channels.remove(&id);
+    }
+
+    /// An id that no channel ever had.
+    fn new_id(&mut self) -> ChannelId {
+        let id = ChannelId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+}
