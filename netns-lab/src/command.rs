@@ -2,10 +2,14 @@
 
 mod check;
 mod compare;
+mod run;
 mod shell;
 mod soak;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Subcommand;
 
@@ -17,18 +21,22 @@ pub(crate) enum Command {
     Check(check::Arguments),
     /// Measure meshtun beside OpenVPN, WireGuard in userspace and the bare wire
     Compare(compare::Arguments),
+    /// Play a scenario: faults under load, and whether what they cost is what was expected
+    Run(run::Arguments),
     /// Renew sessions with plain WireGuard under traffic, each end being the initiator once
     Soak(soak::Arguments),
 }
 
 impl Command {
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
         match self {
-            Command::Shell(arguments) => shell::run(arguments),
-            Command::Check(arguments) => check::run(arguments),
-            Command::Compare(arguments) => compare::run(arguments),
-            Command::Soak(arguments) => soak::run(arguments),
+            Command::Shell(arguments) => shell::run(arguments)?,
+            Command::Check(arguments) => check::run(arguments)?,
+            Command::Compare(arguments) => compare::run(arguments)?,
+            Command::Run(arguments) => return run::run(arguments),
+            Command::Soak(arguments) => soak::run(arguments)?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

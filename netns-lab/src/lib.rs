@@ -9,6 +9,8 @@
 //! | [`topology`] | two gateways with a host behind each, three sites, an optional way out by default routes |
 //! | [`mesh`], [`program`], [`gateway`] | a `mesh.toml` for a topology, the `meshtun` program, running gateways |
 //! | [`load`] | TCP flows with a recognisable payload, UDP trains with sequence numbers |
+//! | [`firewall`] | faults that are on or off: channels blocked one way or both |
+//! | [`scenario`] | files that say what happens and what is expected, played |
 //! | [`watch`] | what passes the underlay: clear packets, datagrams that are not the link's |
 //! | [`wireguard`] | plain WireGuard at the other end of a link |
 //! | [`cpu`] | busy seconds of the whole machine |
@@ -40,6 +42,7 @@
 pub mod child;
 pub mod cpu;
 mod error;
+pub mod firewall;
 mod footprint;
 pub mod gateway;
 pub mod lab;
@@ -49,6 +52,7 @@ mod netlink;
 pub mod node;
 pub mod privilege;
 pub mod program;
+pub mod scenario;
 pub mod signals;
 pub mod topology;
 pub mod trial;

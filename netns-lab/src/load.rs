@@ -1,6 +1,7 @@
 //! Traffic between nodes: TCP flows that are recognised by their payload, UDP trains that are counted one by one.
 
 mod flow;
+pub mod steady;
 mod tcp;
 mod train;
 mod udp;

@@ -16,7 +16,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     match Arguments::parse().command.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             command::complain(&format!("netns-lab: {}", explain(&error)));
             ExitCode::FAILURE

@@ -48,6 +48,8 @@ pub struct Link {
     pub tx_bytes: u64,
     /// Outgoing packets dropped.
     pub tx_dropped: u64,
+    /// How often it gained or lost carrier.
+    pub carrier_changes: u32,
 }
 
 pub(crate) fn add_veth(one: End<'_>, other: End<'_>, mtu: u32) -> Result<(), LabError> {
@@ -154,6 +156,7 @@ fn link(message: LinkMessage) -> Link {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::CarrierChanges(count) => link.carrier_changes = count,
             LinkAttribute::Stats64(stats) => {
                 (link.rx_packets, link.rx_bytes, link.rx_dropped) =
                     (stats.rx_packets, stats.rx_bytes, stats.rx_dropped);

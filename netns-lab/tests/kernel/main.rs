@@ -2,16 +2,21 @@
 //!
 //! - `lab`: names, folders, programs and namespaces, and that nothing of them is left;
 //! - `topology`: who reaches whom;
-//! - `load`, `watch`: traffic is counted and seen, on topologies without a tunnel;
+//! - `load`, `steady`, `watch`: traffic is counted and seen, on topologies without a tunnel;
+//! - `firewall`: faults that are on or off;
 //! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
 //! - `command`: the `netns-lab` program;
-//! - `compare`: a small comparison with the real meshtun.
+//! - `compare`: a small comparison with the real meshtun;
+//! - `run`: small scenarios with the real meshtun.
 
 mod command;
 mod compare;
+mod firewall;
 mod gateway;
 mod lab;
 mod load;
+mod run;
+mod steady;
 mod topology;
 mod watch;
 

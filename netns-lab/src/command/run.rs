@@ -1,0 +1,101 @@
+//! `netns-lab run`: plays a scenario and tells whether what happened is what was expected.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use netns_lab::{
+    privilege,
+    program::Program,
+    scenario::{BUILT_IN, Options, Scenario, find},
+    signals,
+};
+
+use super::{complain, say};
+
+/// Wrong arguments, or a wrong file.
+const USAGE: u8 = 2;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A built-in scenario, or the path of a file (with a slash, or ending in .toml)
+    #[arg(required_unless_present = "list")]
+    scenario: Option<String>,
+    /// List the built-in scenarios
+    #[arg(long)]
+    list: bool,
+    /// Only one line of JSON on standard output; what happens is told on standard error
+    #[arg(long)]
+    json: bool,
+    /// Where random numbers begin; the same seed gives the same faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Only this run of the scenario; may be given several times
+    #[arg(long = "only", value_name = "RUN")]
+    only: Vec<String>,
+    /// How long random faults go on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: Option<u64>,
+    /// The meshtun program, instead of the one beside this program
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.list {
+        return list();
+    }
+    let scenario = match arguments.read() {
+        Ok(scenario) => scenario,
+        Err(problem) => {
+            complain(&problem);
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let program = Program::find_or_build(arguments.program.as_deref())?;
+    privilege::acquire()?;
+    privilege::tun_device()?;
+    signals::exit_cleanly()?;
+    let narrate = if arguments.json { complain } else { say };
+    narrate(&format!("{}: {}", scenario.name, scenario.about));
+    narrate(&format!("Its steps last {} s.", scenario.duration().as_secs()));
+    let options = Options { program: &program, seed: arguments.seed, narrate: &narrate };
+    let outcome = scenario.play(&options);
+    say(&serde_json::to_string(&outcome.json()).context("the figures cannot be written as JSON")?);
+    Ok(if outcome.pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Arguments {
+    fn read(&self) -> Result<Scenario, String> {
+        let name = self.scenario.as_deref().unwrap_or_default();
+        let is_path = name.contains('/') || name.ends_with(".toml");
+        let scenario = match find(name) {
+            Some(text) => Scenario::parse(name, &format!("{name}.toml"), text),
+            None if is_path => Scenario::open(Path::new(name)),
+            None => {
+                let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                return Err(format!("there is no scenario {name:?}: there are {}, or give a file", known.join(", ")));
+            }
+        };
+        let mut scenario = scenario.map_err(|problem| problem.to_string())?;
+        if !self.only.is_empty() {
+            scenario = scenario.only(&self.only)?;
+        }
+        match self.minutes {
+            Some(minutes) => scenario.last(Duration::from_secs(60 * minutes)),
+            None => Ok(scenario),
+        }
+    }
+}
+
+fn list() -> anyhow::Result<ExitCode> {
+    for (name, text) in BUILT_IN {
+        let scenario = Scenario::parse(name, &format!("{name}.toml"), text)?;
+        say(&format!("{name:<16} {} ({} s)", scenario.about, scenario.duration().as_secs()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,246 @@
+//! What a steady load suffered, told for any stretch of its time.
+
+use std::{ops::Range, time::Duration};
+
+/// A time since the start in ticks of 10 µs: 11 hours fit.
+pub(super) type Tick = u32;
+
+/// What stands for "never" among arrivals; the first tick of all is not used.
+const NEVER: Tick = 0;
+
+/// The account of a whole load.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    pub(super) train_names: Vec<String>,
+    pub(super) trains: Vec<TrainLog>,
+    pub(super) flow_names: Vec<String>,
+    pub(super) flows: Vec<FlowLog>,
+    /// When sending ended.
+    pub(super) over: Duration,
+}
+
+/// All trains in one stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrainFigures {
+    /// Datagrams sent in that time.
+    pub sent: u64,
+    /// Of these, the ones that never arrived.
+    pub lost: u64,
+    /// Trains that lost some.
+    pub losers: u64,
+    /// Second copies that arrived in that time.
+    pub duplicated: u64,
+    /// Datagrams that arrived in that time behind a later one.
+    pub reordered: u64,
+    /// The longest time without a datagram of one train, among those that began in that time.
+    pub gap: Duration,
+    /// The train that had it.
+    pub gap_of: String,
+    /// From the beginning of that time until every train had arrived again; `None` if one never did.
+    pub back: Option<Duration>,
+    /// The longest time that the sender itself stood still: the machine's fault, and no network's.
+    pub standstill: Duration,
+}
+
+/// All flows in one stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowFigures {
+    /// The longest time in which nothing of one flow came, among those that began in that time.
+    pub gap: Duration,
+    /// The flow that had it.
+    pub gap_of: String,
+    /// Flows that had a gap of over 100 ms.
+    pub stalled: u64,
+    /// Flows of which nothing came any more from some moment in that time on to the end.
+    pub dead: u64,
+}
+
+/// One train, datagram by datagram.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TrainLog {
+    /// When each was sent.
+    pub(super) sent: Vec<Tick>,
+    /// When each first arrived.
+    pub(super) arrived: Vec<Tick>,
+    /// When second copies arrived.
+    pub(super) duplicated: Vec<Tick>,
+    /// When any arrived behind a later one.
+    pub(super) reordered: Vec<Tick>,
+}
+
+/// One flow: the times in which nothing came, from the last bytes to the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FlowLog {
+    pub(super) gaps: Vec<(Tick, Tick)>,
+    pub(super) last: Tick,
+}
+
+pub(super) fn tick(time: Duration) -> Tick {
+    Tick::try_from(time.as_micros() / 10).unwrap_or(Tick::MAX).max(1)
+}
+
+fn time(ticks: Tick) -> Duration {
+    Duration::from_micros(u64::from(ticks) * 10)
+}
+
+impl Account {
+    /// When sending ended, on the load's clock.
+    pub fn over(&self) -> Duration {
+        self.over
+    }
+
+    /// The trains in a stretch of time.
+    pub fn trains(&self, stretch: Range<Duration>) -> TrainFigures {
+        let (from, to, over) = (tick(stretch.start), tick(stretch.end), tick(self.over));
+        let mut total = TrainFigures { back: Some(Duration::ZERO), ..TrainFigures::default() };
+        for (name, log) in self.train_names.iter().zip(&self.trains) {
+            let (sent, lost) = log.sent_and_lost(from, to);
+            total.sent += sent;
+            total.lost += lost;
+            total.losers += u64::from(lost > 0);
+            let within = |ticks: &[Tick]| ticks.iter().filter(|at| (from..to).contains(*at)).count() as u64;
+            total.duplicated += within(&log.duplicated);
+            total.reordered += within(&log.reordered);
+            let mut arrivals: Vec<_> = log.arrived.iter().copied().filter(|at| *at != NEVER).collect();
+            arrivals.sort_unstable();
+            let gap = longest(&arrivals, from..to, over);
+            if gap > total.gap {
+                (total.gap, total.gap_of) = (gap, name.clone());
+            }
+            let first = arrivals.get(arrivals.partition_point(|at| *at < from));
+            let back = first.map(|first| time(first - from));
+            total.back = total.back.zip(back).map(|(one, other)| one.max(other));
+            total.standstill = total.standstill.max(longest(&log.sent, from..to, over));
+        }
+        total
+    }
+
+    /// The flows in a stretch of time.
+    pub fn flows(&self, stretch: Range<Duration>) -> FlowFigures {
+        let (from, to, over) = (tick(stretch.start), tick(stretch.end), tick(self.over));
+        let mut total = FlowFigures::default();
+        for (name, log) in self.flow_names.iter().zip(&self.flows) {
+            let open = (log.last, over.max(log.last));
+            let gaps = log.gaps.iter().chain([&open]).filter(|gap| (from..to).contains(&gap.0));
+            let gap = gaps.map(|(begin, end)| time(end - begin)).max().unwrap_or_default();
+            if gap > total.gap {
+                (total.gap, total.gap_of) = (gap, name.clone());
+            }
+            total.stalled += u64::from(gap > Duration::from_millis(100));
+            // A flow that is only between two writes is not dead.
+            let dead = (from..to).contains(&log.last) && time(open.1 - open.0) > Duration::from_secs(3);
+            total.dead += u64::from(dead);
+        }
+        total
+    }
+}
+
+impl TrainLog {
+    pub(super) fn with_arrivals(mut self, arrivals: TrainLog) -> TrainLog {
+        (self.arrived, self.duplicated, self.reordered) = (arrivals.arrived, arrivals.duplicated, arrivals.reordered);
+        self
+    }
+
+    /// Notes that a datagram came; `next` is one more than the highest number that came before.
+    pub(super) fn arrive(&mut self, number: usize, now: Tick, next: &mut usize) {
+        if number >= self.arrived.len() {
+            self.arrived.resize(number + 1, NEVER);
+        }
+        if self.arrived[number] != NEVER {
+            self.duplicated.push(now);
+            return;
+        }
+        self.arrived[number] = now;
+        if number < *next {
+            self.reordered.push(now);
+        }
+        *next = (*next).max(number + 1);
+    }
+
+    fn sent_and_lost(&self, from: Tick, to: Tick) -> (u64, u64) {
+        let numbers = self.sent.partition_point(|at| *at < from)..self.sent.partition_point(|at| *at < to);
+        let came = |number: &usize| self.arrived.get(*number).is_some_and(|at| *at != NEVER);
+        (numbers.len() as u64, numbers.filter(|number| !came(number)).count() as u64)
+    }
+}
+
+impl FlowLog {
+    /// Notes that bytes came. Gaps below 20 ms are not kept.
+    pub(super) fn arrive(&mut self, now: Tick) {
+        const NOTABLE: Tick = 2_000;
+        if now.saturating_sub(self.last) >= NOTABLE {
+            self.gaps.push((self.last, now));
+        }
+        self.last = now;
+    }
+}
+
+/// The longest time between two of these, or after the last until the end, that begins within.
+fn longest(ascending: &[Tick], within: Range<Tick>, over: Tick) -> Duration {
+    let begin = ascending.partition_point(|at| *at < within.start);
+    let end = ascending.partition_point(|at| *at < within.end);
+    let next = |at: usize| ascending.get(at + 1).copied().unwrap_or(over);
+    let gaps = (begin..end).map(|at| next(at).saturating_sub(ascending[at]));
+    time(gaps.max().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u32) -> Duration {
+        Duration::from_millis(milliseconds.into())
+    }
+
+    fn ticks(milliseconds: &[u32]) -> Vec<Tick> {
+        milliseconds.iter().map(|ms| ms * 100).collect()
+    }
+
+    /// Sent at 10, 20, … 100 ms; `arrived` 1 ms later unless 0.
+    fn account(arrived: &[u32]) -> Account {
+        let sent = ticks(&(1..=10).map(|n| n * 10).collect::<Vec<_>>());
+        let log = TrainLog { sent, arrived: ticks(arrived), ..TrainLog::default() };
+        Account { train_names: vec!["t".into()], trains: vec![log], over: ms(100), ..Account::default() }
+    }
+
+    #[test]
+    fn loss_belongs_to_the_time_of_sending_and_a_gap_to_the_time_of_its_beginning() {
+        let account = account(&[11, 21, 31, 0, 0, 61, 71, 81, 91, 101]);
+        let first = account.trains(ms(0)..ms(45));
+        assert_eq!((first.sent, first.lost, first.gap), (4, 1, ms(30)));
+        let second = account.trains(ms(45)..ms(200));
+        assert_eq!((second.sent, second.lost, second.gap), (6, 1, ms(10)));
+    }
+
+    #[test]
+    fn silence_to_the_end_is_a_gap_and_there_is_no_way_back_from_it() {
+        let account = account(&[11, 21, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let figures = account.trains(ms(15)..ms(100));
+        assert_eq!((figures.gap, figures.lost), (ms(79), 7));
+        assert_eq!(account.trains(ms(50)..ms(100)).back, None);
+        assert_eq!(figures.back, Some(ms(6)));
+    }
+
+    #[test]
+    fn second_copies_and_late_ones_are_told_apart() {
+        let (mut log, mut next) = (TrainLog::default(), 0);
+        for (number, now) in [(0, 100), (2, 200), (1, 300), (1, 400), (3, 500)] {
+            log.arrive(number, now, &mut next);
+        }
+        assert_eq!((log.arrived, log.duplicated, log.reordered), (vec![100, 300, 200, 500], vec![400], vec![300]));
+    }
+
+    #[test]
+    fn a_flow_that_ends_within_a_stretch_is_dead_there_and_nowhere_else() {
+        let mut log = FlowLog { last: 1, ..FlowLog::default() };
+        for now in ticks(&[10, 20, 500, 510]) {
+            log.arrive(now);
+        }
+        let flows = vec![log];
+        let account = Account { flow_names: vec!["f".into()], flows, over: ms(9000), ..Account::default() };
+        let first = account.flows(ms(0)..ms(100));
+        assert_eq!((first.gap, first.stalled, first.dead), (ms(480), 1, 0));
+        let second = account.flows(ms(100)..ms(9000));
+        assert_eq!((second.gap, second.stalled, second.dead), (ms(8490), 1, 1));
+    }
+}

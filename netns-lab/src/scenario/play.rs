@@ -1,0 +1,258 @@
+//! Goes through the steps of a scenario and collects the figures.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Figures, ScenarioError,
+    action::Action,
+    file::Begin,
+    resources::Resources,
+    stage::{Stage, eventually},
+    steps::{RunSetup, Scenario, Step},
+    verdict::{Outcome, Run},
+};
+use crate::{
+    load::{
+        Marker,
+        steady::{Account, Plan, Steady},
+    },
+    program::Program,
+};
+
+/// How long the load flows before the first step.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// How long what is under way is waited for at the end.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
+/// A phase begins so long before its action: a silence that the action causes begins within the phase.
+const AHEAD: Duration = Duration::from_millis(5);
+
+/// How a scenario is played.
+pub struct Options<'a> {
+    /// The meshtun program.
+    pub program: &'a Program,
+    /// Where random numbers begin.
+    pub seed: u64,
+    /// Told what happens, line by line.
+    pub narrate: &'a dyn Fn(&str),
+}
+
+impl Scenario {
+    /// Plays all runs, one after the other. What fails is told in the outcome, and the other runs are played all the same.
+    pub fn play(&self, options: &Options<'_>) -> Outcome {
+        let begun = Instant::now();
+        let runs = self.runs.iter().map(|setup| self.play_one(setup, options)).collect();
+        let seconds = rounded(begun.elapsed().as_secs_f64());
+        Outcome { scenario: self.name.clone(), seed: options.seed, seconds, runs }
+    }
+
+    fn play_one(&self, setup: &RunSetup, options: &Options<'_>) -> Run {
+        (options.narrate)(&format!("── {}: {} ──", self.name, setup.name));
+        let mut run = Run { name: setup.name.clone(), figures: Figures::new(), phases: Vec::new(), failed: Vec::new() };
+        match self.perform(setup, options, &mut run) {
+            Ok(()) => run.judge(self, setup),
+            Err(error) => run.failed.push(error.to_string()),
+        }
+        run.tell(options.narrate);
+        run
+    }
+
+    fn perform(&self, setup: &RunSetup, options: &Options<'_>, run: &mut Run) -> Result<(), ScenarioError> {
+        let marker = Marker::random()?;
+        let mut stage = Stage::build(self, setup, options.program, marker)?;
+        let performed = self.perform_on(&mut stage, marker, setup, options, run);
+        if performed.is_err() {
+            (options.narrate)(&format!("the ends of the logs:\n{}", stage.logs()));
+        }
+        run.failed.append(&mut stage.failures);
+        performed
+    }
+
+    fn perform_on(
+        &self,
+        stage: &mut Stage,
+        marker: Marker,
+        setup: &RunSetup,
+        options: &Options<'_>,
+        run: &mut Run,
+    ) -> Result<(), ScenarioError> {
+        if self.begin == Begin::Up {
+            stage.start_all()?;
+        }
+        let (before, changes) = (stage.resources(), stage.carrier_changes()?);
+        let plan = self.plan(stage, marker)?;
+        (options.narrate)(&format!(
+            "{} trains of {} datagrams a second, {} TCP flows",
+            plan.trains.len(),
+            plan.rate,
+            plan.streams.len()
+        ));
+        let load = Steady::start(plan)?;
+        thread::sleep(SETTLING);
+        let mut playing = Playing { stage, load, setup, options, run, marks: Vec::new() };
+        for step in &self.steps {
+            playing.step(step)?;
+        }
+        let Playing { stage, load, marks, run, .. } = playing;
+        let account = load.stop(STRAGGLERS)?;
+        run.account(&account, &marks);
+        let leaked = leaked(&before, &stage.resources());
+        run.figures.insert("descriptors_leaked".into(), leaked.descriptors.into());
+        run.figures.insert("threads_leaked".into(), leaked.threads.into());
+        run.figures.insert("carrier_changes".into(), stage.carrier_changes()?.saturating_sub(changes).into());
+        run.figures.insert("failed_commands".into(), stage.failures.len().into());
+        let seen = stage.close(&mut run.figures)?;
+        run.failed.extend(seen.into_iter().map(|packet| format!("in clear on {packet}")));
+        Ok(())
+    }
+
+    fn plan(&self, stage: &Stage, marker: Marker) -> Result<Plan, ScenarioError> {
+        let trains = match self.begin {
+            _ if self.load.train_rate == 0 => Vec::new(),
+            Begin::Up => stage.trains()?,
+            Begin::Cold => stage.loose_trains(),
+        };
+        Ok(Plan {
+            trains,
+            rate: self.load.train_rate,
+            streams: stage.streams(self.load.tcp_flows),
+            every: self.load.tcp_every,
+            size: self.load.tcp_size,
+            marker,
+        })
+    }
+}
+
+/// A run on its way.
+struct Playing<'a> {
+    stage: &'a mut Stage,
+    load: Steady,
+    setup: &'a RunSetup,
+    options: &'a Options<'a>,
+    run: &'a mut Run,
+    /// When each phase began.
+    marks: Vec<(String, Duration)>,
+}
+
+impl Playing<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), ScenarioError> {
+        let lasts = step.lasts.mul_f64(self.setup.slower);
+        if let Some(phase) = &step.phase {
+            self.marks.push((phase.clone(), self.load.now()));
+            self.run.phases.push((phase.clone(), Figures::new()));
+        }
+        if let Some(say) = &step.say {
+            let phase = step.phase.as_ref().map_or(String::new(), |phase| format!("{phase}: "));
+            (self.options.narrate)(&format!("[{:6.1} s] {phase}{say}", self.load.now().as_secs_f64()));
+        }
+        if step.phase.is_some() {
+            thread::sleep(AHEAD);
+        }
+        let begun = Instant::now();
+        if let Action::WaitUp(limit) = step.action {
+            self.wait_up(limit.mul_f64(self.setup.slower))?;
+        }
+        step.action.take(self.stage, lasts)?;
+        thread::sleep(lasts.saturating_sub(begun.elapsed()));
+        Ok(())
+    }
+
+    /// The time since the phase began goes into its figures, if all comes up in time.
+    fn wait_up(&mut self, limit: Duration) -> Result<(), ScenarioError> {
+        let since = self.marks.last().map_or(Duration::ZERO, |(_, at)| *at);
+        let waited = eventually(limit, || self.stage.is_up())?;
+        let took = self.load.now().saturating_sub(since);
+        match (waited, self.run.phases.last_mut()) {
+            (Some(_), Some((_, figures))) => {
+                figures.insert("up_ms".into(), millis(took));
+                (self.options.narrate)(&format!("           all channels are up after {:.2} s", took.as_secs_f64()));
+            }
+            (Some(_), None) => {}
+            (None, _) => {
+                let what = format!("not all channels are up after {:.1} s", took.as_secs_f64());
+                (self.options.narrate)(&format!("           {what}"));
+                self.run.failed.push(what);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn account(&mut self, account: &Account, marks: &[(String, Duration)]) {
+        let ends = marks.iter().skip(1).map(|(_, at)| *at).chain([account.over()]);
+        for ((stretch, end), (_, figures)) in marks.iter().map(|(_, at)| *at).zip(ends).zip(&mut self.phases) {
+            let trains = account.trains(stretch..end);
+            if trains.sent > 0 {
+                figures.insert("train_sent".into(), trains.sent.into());
+                figures.insert("train_lost".into(), trains.lost.into());
+                figures.insert("train_lossy".into(), trains.losers.into());
+                figures.insert("train_gap_ms".into(), millis(trains.gap));
+                figures.insert("train_gap_of".into(), trains.gap_of.into());
+                figures.insert("train_duplicated".into(), trains.duplicated.into());
+                figures.insert("train_reordered".into(), trains.reordered.into());
+                figures.insert("train_back_ms".into(), trains.back.map_or(Value::Null, millis));
+                figures.insert("sender_standstill_ms".into(), millis(trains.standstill));
+            }
+            let flows = account.flows(stretch..end);
+            figures.insert("tcp_gap_ms".into(), millis(flows.gap));
+            figures.insert("tcp_gap_of".into(), flows.gap_of.into());
+            figures.insert("tcp_stalled".into(), flows.stalled.into());
+            figures.insert("tcp_dead".into(), flows.dead.into());
+        }
+        let whole = Duration::ZERO..account.over() + Duration::from_secs(1);
+        let trains = account.trains(whole.clone());
+        self.figures.insert("train_sent".into(), trains.sent.into());
+        self.figures.insert("train_lost".into(), trains.lost.into());
+        self.figures.insert("tcp_dead".into(), account.flows(whole).dead.into());
+    }
+
+    /// The figures as a table, and what is not as expected.
+    fn tell(&self, narrate: &dyn Fn(&str)) {
+        narrate(&format!(
+            "{:<16} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8} {:>5}",
+            "phase", "sent", "lost", "gap ms", "back ms", "tcp ms", "stalled", "dead"
+        ));
+        for (phase, figures) in &self.phases {
+            let cell = |name: &str| figures.get(name).map_or_else(String::new, ToString::to_string);
+            narrate(&format!(
+                "{phase:<16} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8} {:>5}",
+                cell("train_sent"),
+                cell("train_lost"),
+                cell("train_gap_ms"),
+                cell("train_back_ms"),
+                cell("tcp_gap_ms"),
+                cell("tcp_stalled"),
+                cell("tcp_dead")
+            ));
+        }
+        let whole: Vec<_> = self.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        narrate(&format!("in all: {}", whole.join(", ")));
+        self.failed.iter().for_each(|what| narrate(&format!("NOT PASSED: {what}")));
+        if self.failed.is_empty() {
+            narrate("passed");
+        }
+    }
+}
+
+/// By how much any process holds more than before; one that was started meanwhile is compared with the one before it.
+fn leaked(before: &[Resources], after: &[Resources]) -> Resources {
+    let pairs = || before.iter().zip(after);
+    let most = |of: fn(&Resources) -> usize| pairs().map(|(b, a)| of(a).saturating_sub(of(b))).max().unwrap_or(0);
+    Resources { descriptors: most(|one| one.descriptors), threads: most(|one| one.threads) }
+}
+
+fn millis(time: Duration) -> Value {
+    json!(rounded(time.as_secs_f64() * 1000.0))
+}
+
+/// To tenths.
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

@@ -1,0 +1,354 @@
+//! The stage of one run: the lab, the tool that joins its sites, and what can be done to them.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Figures, ScenarioError,
+    action::{self, Place, Weather, ask},
+    file::{CableKind, ToolKind},
+    steps::{RunSetup, Scenario},
+    tools::{Meshtun, OpenVpn},
+};
+use crate::{
+    Node,
+    firewall::Firewall,
+    load::{
+        Marker,
+        steady::{Stream, TRAIN_PORT, Train},
+    },
+    mesh::{BASE_PORT, Pairs},
+    program::Program,
+    topology::{LAN, Options, Shape, Site, Topology, UNDERLAY, WAN},
+    watch::{self, Watch},
+};
+
+/// How long all channels may take to come up before the load begins.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Channels for which ports are set aside: the most that a scenario has.
+const PORTS: u16 = 16;
+
+/// A lab with a tool in it.
+pub(super) struct Stage {
+    // Before the topology: programs end before their namespaces go.
+    tool: Tool,
+    watches: Vec<(String, Watch)>,
+    firewalls: Vec<Firewall>,
+    channels: u16,
+    /// Commands that failed and should not.
+    pub(super) failures: Vec<String>,
+    pub(super) topology: Topology,
+}
+
+enum Tool {
+    Meshtun(Meshtun),
+    OpenVpn(OpenVpn),
+}
+
+impl Stage {
+    /// Builds the lab; nothing runs yet.
+    pub(super) fn build(
+        scenario: &Scenario,
+        run: &RunSetup,
+        program: &Program,
+        marker: Marker,
+    ) -> Result<Stage, ScenarioError> {
+        let shape = if scenario.sites == 2 { Shape::TwoGateways } else { Shape::ThreeSites };
+        if scenario.cable == CableKind::Faulty {
+            return Err(ScenarioError::Stage("the faulty cable is not built yet".into()));
+        }
+        let topology = Topology::build(shape, &Options { internet: true, ..Options::default() })?;
+        let firewalls = topology.sites.iter().map(|site| Firewall::new(&site.gateway, UNDERLAY));
+        let firewalls = firewalls.collect::<Result<_, _>>()?;
+        for site in &topology.sites {
+            hash_by_ports(&site.gateway)?;
+        }
+        let tool = match run.tool {
+            ToolKind::Meshtun => Tool::Meshtun(Meshtun::new(&topology, program, scenario.channels, &run.defaults)?),
+            ToolKind::Openvpn => Tool::OpenVpn(OpenVpn::new(scenario.channels)),
+        };
+        let channels = scenario.channels;
+        let mut stage = Stage { tool, watches: Vec::new(), firewalls, channels, failures: Vec::new(), topology };
+        stage.watch(marker)?;
+        Ok(stage)
+    }
+
+    /// Starts the tool at every gateway and waits until all channels carry.
+    pub(super) fn start_all(&mut self) -> Result<(), ScenarioError> {
+        match &mut self.tool {
+            Tool::Meshtun(meshtun) => {
+                for at in 0..self.topology.sites.len() {
+                    meshtun.start(&self.topology, at)?;
+                }
+                meshtun.wait_until_up(PATIENCE)
+            }
+            Tool::OpenVpn(openvpn) => openvpn.start(&self.topology),
+        }
+    }
+
+    /// A train in each channel of each direction and, with meshtun, one of IPv6 besides.
+    ///
+    /// The port that a flow needs to fall into a channel is asked of the kernel, before anything happens.
+    pub(super) fn trains(&self) -> Result<Vec<Train>, ScenarioError> {
+        let mut trains = Vec::new();
+        for (from, to) in self.pairs() {
+            let mut port = TRAIN_PORT + 1000;
+            for channel in 0..self.channels {
+                let (device, begin) = (self.device(from, to, channel), port);
+                loop {
+                    let sport = next_port(&mut port, begin).ok_or_else(|| {
+                        ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name()))
+                    })?;
+                    if chosen(from, to, sport)? == device {
+                        trains.push(train(from, to, sport, &format!("channel {channel}"), false));
+                        break;
+                    }
+                }
+                port = begin + PORTS * 64;
+            }
+            if self.has_ipv6() {
+                trains.push(train(from, to, TRAIN_PORT + 1000, "IPv6", true));
+            }
+        }
+        Ok(trains)
+    }
+
+    /// Trains of both address families that fall into channels as they fall.
+    pub(super) fn loose_trains(&self) -> Vec<Train> {
+        let mut trains = Vec::new();
+        for (from, to) in self.pairs() {
+            for number in 0..self.channels {
+                let port = TRAIN_PORT + 1000 + number;
+                trains.push(train(from, to, port, &format!("IPv4 {number}"), false));
+                trains.push(train(from, to, port, &format!("IPv6 {number}"), true));
+            }
+        }
+        trains
+    }
+
+    /// TCP flows, dealt over the directions; every fourth is IPv6 where that is carried.
+    pub(super) fn streams(&self, count: u16) -> Vec<Stream> {
+        let pairs: Vec<_> = self.pairs().collect();
+        let stream = |number: usize| {
+            let (from, to) = pairs[number % pairs.len()];
+            let ipv6 = self.has_ipv6() && (number / pairs.len()) % 4 == 3;
+            Stream {
+                name: format!("{}→{} flow {number}{}", from.name(), to.name(), if ipv6 { " (IPv6)" } else { "" }),
+                from: from.host.clone(),
+                to: to.host.clone(),
+                destination: if ipv6 { to.host_v6.into() } else { to.host_v4.into() },
+            }
+        };
+        (0..usize::from(count)).map(stream).collect()
+    }
+
+    /// Whether every channel carries, as the kernels of the gateways that run see it.
+    pub(super) fn is_up(&mut self) -> Result<bool, ScenarioError> {
+        match &mut self.tool {
+            Tool::Meshtun(meshtun) => meshtun.is_up(),
+            Tool::OpenVpn(openvpn) => openvpn.is_up(&self.topology),
+        }
+    }
+
+    pub(super) fn block(&mut self, place: &Place, blocked: bool) -> Result<(), ScenarioError> {
+        for (from, to) in &place.ways {
+            let firewall = &self.firewalls[*to];
+            let first = self.first_port(*from);
+            match &place.channels {
+                Some(channels) => {
+                    let ports: Vec<_> = channels.iter().map(|channel| first + channel).collect();
+                    firewall.block_ports(&ports, blocked)?;
+                }
+                None if self.topology.sites.len() == 2 => firewall.block_all(blocked)?,
+                None => firewall.block_ports(&(first..first + PORTS).collect::<Vec<_>>(), blocked)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&mut self, _place: &Place, _weather: &Weather) -> Result<(), ScenarioError> {
+        Err(ScenarioError::Stage("the faulty cable is not built yet".into()))
+    }
+
+    pub(super) fn each(
+        &mut self,
+        at: &[usize],
+        mut act: impl FnMut(&mut Stage, usize) -> Result<(), ScenarioError>,
+    ) -> Result<(), ScenarioError> {
+        at.iter().try_for_each(|at| act(self, *at))
+    }
+
+    pub(super) fn kill(&mut self, at: usize) -> Result<(), ScenarioError> {
+        self.meshtun_only()?.gateway(at)?.kill()?;
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, at: usize) -> Result<(), ScenarioError> {
+        self.meshtun_only()?.gateway(at)?.stop(Duration::from_secs(10))?;
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, at: usize) -> Result<(), ScenarioError> {
+        let Stage { tool: Tool::Meshtun(meshtun), topology, .. } = self else { return Err(not_with_openvpn()) };
+        meshtun.start(topology, at)
+    }
+
+    pub(super) fn meshtun(&mut self, at: usize, command: &str, may_fail: bool) -> Result<(), ScenarioError> {
+        let result = self.meshtun_only()?.ask(at, command);
+        action::may_fail_or(result, may_fail, self)
+    }
+
+    pub(super) fn reload(&mut self, at: usize, channels: Option<u16>, defaults: &Pairs) -> Result<(), ScenarioError> {
+        let result = self.meshtun_only()?.reload(at, channels, defaults);
+        action::may_fail_or(result, false, self)
+    }
+
+    pub(super) fn node(&self, name: &str) -> Result<Node, ScenarioError> {
+        let found = self.topology.lab.nodes().iter().find(|node| node.name() == name);
+        found.cloned().ok_or_else(|| ScenarioError::Stage(format!("there is no node {name}")))
+    }
+
+    /// Descriptors and threads of every gateway's program that runs.
+    pub(super) fn resources(&mut self) -> Vec<super::resources::Resources> {
+        let Tool::Meshtun(meshtun) = &mut self.tool else { return Vec::new() };
+        meshtun.pids().into_iter().map(super::resources::of).collect()
+    }
+
+    /// How often any tun device has gained or lost carrier since it was made. Asking may make the kernel act on a change
+    /// that waits, so it is not for times in which something is measured.
+    pub(super) fn carrier_changes(&self) -> Result<u64, ScenarioError> {
+        let mut changes = 0;
+        for site in &self.topology.sites {
+            let ours = |name: &str| ![LAN, UNDERLAY, WAN, "lo"].contains(&name);
+            let links = site.gateway.links()?;
+            changes +=
+                links.iter().filter(|link| ours(&link.name)).map(|link| u64::from(link.carrier_changes)).sum::<u64>();
+        }
+        Ok(changes)
+    }
+
+    /// What the watches saw, and what was dropped on the way.
+    pub(super) fn close(&mut self, figures: &mut Figures) -> Result<Vec<String>, ScenarioError> {
+        let (mut clear, mut seen, mut blocked) = (0, Vec::new(), 0);
+        for (name, watch) in self.watches.drain(..) {
+            let report = watch.stop()?;
+            clear += report.clear_packets;
+            seen.extend(report.clear.iter().map(|packet| format!("{name}: {packet}")));
+        }
+        for firewall in &self.firewalls {
+            blocked += firewall.dropped()?;
+        }
+        figures.insert("clear_packets".into(), clear.into());
+        figures.insert("blocked_packets".into(), blocked.into());
+        Ok(seen)
+    }
+
+    /// The ends of the programs' logs, for a run that failed.
+    pub(super) fn logs(&self) -> String {
+        match &self.tool {
+            Tool::Meshtun(meshtun) => meshtun.logs(),
+            Tool::OpenVpn(openvpn) => openvpn.logs(),
+        }
+    }
+
+    fn watch(&mut self, marker: Marker) -> Result<(), ScenarioError> {
+        let ports =
+            (0..self.topology.sites.len()).map(|from| self.first_port(from)..=self.first_port(from) + PORTS - 1);
+        let options = watch::Options { marker: Some(marker), ..watch::Options::new(ports.collect()) };
+        for site in &self.topology.sites {
+            for device in [UNDERLAY, WAN] {
+                let watch = Watch::start(&site.gateway, device, options.clone())?;
+                self.watches.push((format!("{} {device}", site.name()), watch));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the datagrams of channel 0 from a gateway arrive at any other.
+    fn first_port(&self, from: usize) -> u16 {
+        match &self.tool {
+            Tool::Meshtun(_) => BASE_PORT + 16 * u16::from(self.topology.sites[from].number),
+            Tool::OpenVpn(_) => super::tools::OPENVPN_PORT,
+        }
+    }
+
+    fn device(&self, from: &Site, to: &Site, channel: u16) -> String {
+        match &self.tool {
+            Tool::Meshtun(meshtun) => meshtun.device(from.name(), to.name(), channel),
+            Tool::OpenVpn(_) => OpenVpn::device(channel),
+        }
+    }
+
+    fn has_ipv6(&self) -> bool {
+        matches!(self.tool, Tool::Meshtun(_))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&Site, &Site)> {
+        let sites = &self.topology.sites;
+        let all = sites.iter().flat_map(move |from| sites.iter().map(move |to| (from, to)));
+        all.filter(|(from, to)| from.number != to.number)
+    }
+
+    fn meshtun_only(&mut self) -> Result<&mut Meshtun, ScenarioError> {
+        match &mut self.tool {
+            Tool::Meshtun(meshtun) => Ok(meshtun),
+            Tool::OpenVpn(_) => Err(not_with_openvpn()),
+        }
+    }
+}
+
+fn not_with_openvpn() -> ScenarioError {
+    ScenarioError::Stage("OpenVPN knows no such step: leave the run out of this scenario".into())
+}
+
+/// A flow's channel follows from its addresses, protocol and ports alone: with policy 1 the kernel takes the hash of the
+/// sending socket, where it sees one, and TCP rolls that anew after a timeout (fib_multipath_hash, skb->l4_hash).
+fn hash_by_ports(gateway: &Node) -> Result<(), ScenarioError> {
+    /// Addresses, protocol, ports (ip-sysctl.rst): 0x37.
+    const FIVE: &str = "55";
+    for family in ["ipv4", "ipv6"] {
+        gateway.set_sysctl(&format!("net.{family}.fib_multipath_hash_policy"), "3")?;
+        gateway.set_sysctl(&format!("net.{family}.fib_multipath_hash_fields"), FIVE)?;
+    }
+    Ok(())
+}
+
+fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
+    let address = |site: &Site| if ipv6 { site.host_v6.into() } else { site.host_v4.into() };
+    Train {
+        name: format!("{}→{} {what}", from.name(), to.name()),
+        from: from.host.clone(),
+        source: address(from),
+        port,
+        to: to.host.clone(),
+        destination: address(to),
+    }
+}
+
+fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
+    *port += 1;
+    (*port - begin < PORTS * 64).then_some(*port)
+}
+
+/// The device that a gateway's kernel chooses for a train.
+fn chosen(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
+    let way = format!("{} from {} iif {LAN}", to.host_v4, from.host_v4);
+    let said = ask(&from.gateway, &format!("ip route get {way} ipproto udp sport {port} dport {TRAIN_PORT}"))?;
+    let mut words = said.split_ascii_whitespace().skip_while(|word| *word != "dev");
+    Ok(words.nth(1).unwrap_or_default().to_owned())
+}
+
+/// Polls until it holds, and tells how long that took; `None` if it does not in time.
+pub(super) fn eventually(
+    limit: Duration,
+    mut holds: impl FnMut() -> Result<bool, ScenarioError>,
+) -> Result<Option<Duration>, ScenarioError> {
+    let begun = Instant::now();
+    while !holds()? {
+        if begun.elapsed() >= limit {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Some(begun.elapsed()))
+}
