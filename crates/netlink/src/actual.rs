@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ALIAS_PREFIX, Nexthop, PROTOCOL};
+use crate::{ALIAS_PREFIX, GUARD_PROTOCOL, Nexthop, PROTOCOL};
 
 /// The kernel's state, as far as it concerns a [`Desired`](crate::Desired).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub struct Actual {
     pub devices: BTreeMap<String, ActualDevice>,
     /// Of the main table: our routes, and all others to or inside a desired prefix.
     pub routes: Vec<ActualRoute>,
+    /// The addresses that this machine may send from.
+    pub addresses: BTreeSet<IpAddr>,
     /// Present values of the desired keys; a key that does not exist (yet) is missing.
     pub sysctls: BTreeMap<String, String>,
     /// Whether the kernel has IPv6 at all.
@@ -90,16 +92,16 @@ pub struct ActualRoute {
     pub prefix: IpNet,
     /// Priority.
     pub metric: u32,
-    /// Who made it: [`PROTOCOL`] is ours.
+    /// Who made it: [`PROTOCOL`] and [`GUARD_PROTOCOL`] are ours.
     pub protocol: u8,
     /// Where it leads.
     pub kind: ActualRouteKind,
 }
 
 impl ActualRoute {
-    /// Whether it carries our protocol number.
+    /// Whether it carries one of our protocol numbers.
     pub fn is_ours(&self) -> bool {
-        self.protocol == PROTOCOL
+        matches!(self.protocol, PROTOCOL | GUARD_PROTOCOL)
     }
 }
 

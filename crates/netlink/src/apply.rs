@@ -15,8 +15,9 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use tun_rs::DeviceBuilder;
 
 use crate::connection::Connection;
+use crate::desired::protocol_of;
 use crate::read::{self, Which};
-use crate::{ActualDevice, KernelError, Nexthop, PROTOCOL, Route, RouteKind};
+use crate::{ActualDevice, KernelError, Nexthop, Route, RouteKind};
 
 const TUN: &str = "/dev/net/tun";
 
@@ -97,6 +98,36 @@ pub(crate) async fn configure_device(
     message.attributes.extend(mtu.map(LinkAttribute::Mtu));
     message.attributes.extend(txqueuelen.map(LinkAttribute::TxQueueLen));
     Ok(connection.change(RouteNetlinkMessage::SetLink(message), 0).await?)
+}
+
+/// Renames a device of ours: as it is, or on kernels that do not rename a device that is up (before Linux 6.2), down.
+pub(crate) async fn rename_device(connection: &Connection, from: &str, to: &str) -> Result<(), Failure> {
+    const EBUSY: i32 = 16;
+    let device = existing(connection, from).await?;
+    if !device.is_ours() {
+        return Err(Failure::Foreign(from.to_owned()));
+    }
+    let set = |up: Option<bool>| {
+        let mut message = LinkMessage::default();
+        message.header.index = device.index;
+        match up {
+            Some(up) => {
+                message.header.change_mask = LinkFlags::Up;
+                message.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
+            }
+            None => message.attributes.push(LinkAttribute::IfName(to.to_owned())),
+        }
+        connection.change(RouteNetlinkMessage::SetLink(message), 0)
+    };
+    match set(None).await {
+        Err(error) if error.errno() == EBUSY => {
+            set(Some(false)).await?;
+            let renamed = set(None).await;
+            set(Some(true)).await?;
+            Ok(renamed?)
+        }
+        result => Ok(result?),
+    }
 }
 
 pub(crate) async fn add_address(connection: &Connection, device: &str, address: Ipv6Addr) -> Result<(), Failure> {
@@ -191,9 +222,15 @@ async fn legs(connection: &Connection, nexthops: &[Nexthop]) -> Result<Vec<Route
     Ok(legs)
 }
 
-/// Deletes a route of ours, of any type: the kernel compares the protocol number and spares all others.
-pub(crate) async fn delete_route(connection: &Connection, prefix: ipnet::IpNet, metric: u32) -> Result<(), Failure> {
+/// Deletes a route of this protocol, of any type: the kernel compares the number and spares all others.
+pub(crate) async fn delete_route(
+    connection: &Connection,
+    prefix: ipnet::IpNet,
+    metric: u32,
+    protocol: u8,
+) -> Result<(), Failure> {
     let mut message = route_message(prefix, metric);
+    message.header.protocol = RouteProtocol::from(protocol);
     message.header.scope = RouteScope::NoWhere;
     Ok(connection.change(RouteNetlinkMessage::DelRoute(message), 0).await?)
 }
@@ -203,7 +240,7 @@ fn route_message(prefix: ipnet::IpNet, metric: u32) -> RouteMessage {
     message.header.address_family = family(prefix.addr());
     message.header.destination_prefix_length = prefix.prefix_len();
     message.header.table = RouteHeader::RT_TABLE_MAIN;
-    message.header.protocol = RouteProtocol::from(PROTOCOL);
+    message.header.protocol = RouteProtocol::from(protocol_of(metric));
     message.attributes.push(RouteAttribute::Destination(RouteAddress::from(prefix.network())));
     message.attributes.push(RouteAttribute::Priority(metric));
     message

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ALIAS_PREFIX, UNREACHABLE_METRIC};
+use crate::{ALIAS_PREFIX, GUARD_METRIC, GUARD_PROTOCOL, PROTOCOL, UNREACHABLE_METRIC};
 
 /// Everything of ours that shall be in the kernel; the empty value is what `down` wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Device {
     pub link_local: Ipv6Addr,
     /// Root queueing discipline; none leaves the kernel's choice.
     pub qdisc: Option<String>,
+    /// A person has set it down: it stays so, and no route leads over it.
+    pub held_down: bool,
 }
 
 impl Device {
@@ -58,6 +60,12 @@ impl Route {
     /// The route that answers with an ICMP error when no other one is usable.
     pub fn unreachable(prefix: IpNet) -> Route {
         Route { prefix: prefix.trunc(), metric: UNREACHABLE_METRIC, kind: RouteKind::Unreachable }
+    }
+
+    /// A second one beneath it, with a protocol number of its own: when somebody flushes all routes of ours, one by one,
+    /// no packet takes the default route until they are back.
+    pub fn guard(prefix: IpNet) -> Route {
+        Route { metric: GUARD_METRIC, ..Route::unreachable(prefix) }
     }
 }
 
@@ -111,6 +119,11 @@ impl Sysctl {
     pub(crate) fn is_ipv6(&self) -> bool {
         self.key.starts_with("net.ipv6.")
     }
+}
+
+/// The protocol number of a route of ours.
+pub(crate) fn protocol_of(metric: u32) -> u8 {
+    if metric == GUARD_METRIC { GUARD_PROTOCOL } else { PROTOCOL }
 }
 
 /// Metric of the multipath routes to a gateway with this `priority` (the lower the more preferred).

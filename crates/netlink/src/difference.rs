@@ -3,8 +3,8 @@
 //! The order, and why:
 //! 1. `unreachable` routes that are missing: whatever happens later, nothing leaks.
 //! 2. Routes that must go, and nexthops over devices that must go: the kernel drops a whole IPv4 multipath route when
-//!    one of its devices is deleted.
-//! 3. Devices that must go or that nobody could attach to.
+//!    one of its devices is deleted. Where it has dropped one, it comes back over the devices that are left, at once.
+//! 3. Devices that somebody renamed get their names back; devices that must go or that nobody could attach to.
 //! 4. Machine-wide sysctls: a route that comes before them would spread flows badly.
 //! 5. Devices: made, their sysctls (before they go up, or the kernel gives them addresses), settings, address, queue.
 //! 6. Multipath routes: the kernel refuses nexthops over devices that are down.
@@ -43,11 +43,7 @@ pub fn difference(desired: &Desired, actual: &Actual, protection: Protection) ->
     }
     let mut difference = Difference::new(desired, actual);
     difference.protect();
-    difference.withdraw();
-    difference.delete_devices();
-    difference.machine_sysctls();
-    desired.devices.iter().for_each(|device| difference.device(device));
-    difference.routes();
+    difference.converge(desired);
     if protection == Protection::Lift {
         difference.lift();
     }
@@ -55,7 +51,7 @@ pub fn difference(desired: &Desired, actual: &Actual, protection: Protection) ->
 }
 
 /// The steps that make the `unreachable` routes of `desired`, and none else.
-pub(crate) fn protection(desired: &Desired, actual: &Actual) -> Vec<Step> {
+pub fn protection(desired: &Desired, actual: &Actual) -> Vec<Step> {
     let mut difference = Difference::new(desired, actual);
     difference.protect();
     difference.steps
@@ -88,11 +84,14 @@ impl Key {
     }
 }
 
-/// The desired routes as far as this kernel and these devices can have them. What has no IPv6 gets no IPv6 routes; for
-/// packets the `unreachable` one remains.
+/// The desired routes as far as this kernel and these devices can have them. What has no IPv6 gets no IPv6 routes, and no
+/// route leads over a device that is held down; for packets the `unreachable` one remains. A source address that this
+/// machine does not have is left out.
 fn wanted_routes(desired: &Desired, actual: &Actual) -> BTreeMap<Key, RouteKind> {
     let narrow = desired.devices.iter().filter(|device| device.mtu < IPV6_LEAST_MTU);
     let narrow: BTreeSet<&str> = narrow.map(|device| device.name.as_str()).collect();
+    let held = desired.devices.iter().filter(|device| device.held_down);
+    let held: BTreeSet<&str> = held.map(|device| device.name.as_str()).collect();
     let mut wanted = BTreeMap::new();
     for Route { prefix, metric, kind } in &desired.routes {
         let v6 = matches!(prefix, IpNet::V6(_));
@@ -102,12 +101,13 @@ fn wanted_routes(desired: &Desired, actual: &Actual) -> BTreeMap<Key, RouteKind>
         let kind = match kind {
             RouteKind::Unreachable => RouteKind::Unreachable,
             RouteKind::Multipath { nexthops, src } => {
-                let usable = nexthops.iter().filter(|nexthop| !(v6 && narrow.contains(nexthop.device.as_str())));
+                let useless = |device: &str| held.contains(device) || (v6 && narrow.contains(device));
+                let usable = nexthops.iter().filter(|nexthop| !useless(&nexthop.device));
                 let nexthops: Vec<Nexthop> = usable.cloned().collect();
                 if nexthops.is_empty() {
                     continue;
                 }
-                RouteKind::Multipath { nexthops, src: *src }
+                RouteKind::Multipath { nexthops, src: src.filter(|src| actual.addresses.contains(src)) }
             }
         };
         wanted.insert(Key::of(*prefix, *metric), kind);
@@ -122,6 +122,10 @@ struct Difference<'a> {
     sysctls: BTreeMap<Option<String>, Vec<&'a Sysctl>>,
     /// Devices of ours that exist and will be deleted, for good or to be made anew.
     doomed: BTreeSet<&'a str>,
+    /// Devices that somebody renamed: by the name that they shall have, the one that they have.
+    renamed: BTreeMap<&'a str, &'a str>,
+    /// What of others has the prefix and metric of a wanted route; only a [`repair`](crate::repair()) has any.
+    usurpers: BTreeMap<Key, Vec<u8>>,
     /// Our routes as the steps so far leave them.
     routes: BTreeMap<Key, ActualRouteKind>,
     steps: Vec<Step>,
@@ -131,7 +135,10 @@ impl<'a> Difference<'a> {
     fn new(desired: &'a Desired, actual: &'a Actual) -> Difference<'a> {
         let named: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
         let useless = |device: &&ActualDevice| !named.contains(device.name.as_str()) || !is_attachable(device);
-        let doomed = actual.own_devices().filter(useless).map(|device| device.name.as_str()).collect();
+        let renamed = renamed(desired, actual);
+        let mut doomed: BTreeSet<&str> =
+            actual.own_devices().filter(useless).map(|device| device.name.as_str()).collect();
+        renamed.values().for_each(|present| _ = doomed.remove(present));
         let ours = actual.routes.iter().filter(|route| route.is_ours());
         let routes = ours.map(|route| (Key::of(route.prefix, route.metric), route.kind.clone())).collect();
         let mut sysctls: BTreeMap<Option<String>, Vec<&Sysctl>> = BTreeMap::new();
@@ -140,7 +147,17 @@ impl<'a> Difference<'a> {
             sysctls.entry(device).or_default().push(sysctl);
         }
         let wanted = wanted_routes(desired, actual);
-        Difference { actual, wanted, sysctls, doomed, routes, steps: Vec::new() }
+        let usurpers = BTreeMap::new();
+        Difference { actual, wanted, sysctls, doomed, renamed, usurpers, routes, steps: Vec::new() }
+    }
+
+    fn converge(&mut self, desired: &'a Desired) {
+        self.withdraw();
+        self.rename_devices();
+        self.delete_devices();
+        self.machine_sysctls();
+        desired.devices.iter().for_each(|device| self.device(device));
+        self.routes();
     }
 
     fn protect(&mut self) {
@@ -162,25 +179,40 @@ impl<'a> Difference<'a> {
             match self.wanted.get(&key).cloned() {
                 None => self.delete(key),
                 Some(kind) if nexthops.iter().any(|nexthop| self.doomed.contains(nexthop.device.as_str())) => {
-                    self.take_doomed_out(key, &kind);
+                    self.put_over_what_stays(key, &kind);
                 }
                 Some(_) => {}
             }
         }
+        for (key, kind) in self.wanted.clone() {
+            if !self.routes.contains_key(&key) {
+                self.put_over_what_stays(key, &kind);
+            }
+        }
     }
 
-    fn take_doomed_out(&mut self, key: Key, kind: &RouteKind) {
+    /// The route without the devices that go or are not ready yet; deleted if none is left.
+    fn put_over_what_stays(&mut self, key: Key, kind: &RouteKind) {
         let RouteKind::Multipath { nexthops, src } = kind else { return };
-        let usable = |nexthop: &&Nexthop| {
-            let device = self.actual.devices.get(&nexthop.device);
-            device.is_some_and(|device| device.up) && !self.doomed.contains(nexthop.device.as_str())
-        };
-        let nexthops: Vec<Nexthop> = nexthops.iter().filter(usable).cloned().collect();
-        if nexthops.is_empty() {
-            self.delete(key);
-        } else {
+        let nexthops: Vec<Nexthop> = nexthops.iter().filter(|nexthop| self.stays(nexthop)).cloned().collect();
+        if !nexthops.is_empty() {
             self.put(key, &RouteKind::Multipath { nexthops, src: *src });
+        } else if self.routes.contains_key(&key) {
+            self.delete(key);
         }
+    }
+
+    /// Whether a route may lead over it, now. For IPv6 the device needs an address of the other end's network.
+    fn stays(&self, nexthop: &Nexthop) -> bool {
+        let Some(device) = self.actual.devices.get(&nexthop.device) else { return false };
+        let reaches = nexthop.via.is_none_or(|via| device.addresses.iter().any(|net| net.contains(&via)));
+        device.up && reaches && !self.doomed.contains(device.name.as_str())
+    }
+
+    fn rename_devices(&mut self) {
+        let renamed = self.renamed.iter();
+        let steps = renamed.map(|(to, from)| Step::RenameDevice { from: (*from).to_owned(), to: (*to).to_owned() });
+        self.steps.extend(steps);
     }
 
     fn delete_devices(&mut self) {
@@ -197,7 +229,8 @@ impl<'a> Difference<'a> {
     }
 
     fn device(&mut self, device: &Device) {
-        let existing = self.actual.devices.get(&device.name).filter(|_| !self.doomed.contains(device.name.as_str()));
+        let present = self.renamed.get(device.name.as_str()).copied().unwrap_or(device.name.as_str());
+        let existing = self.actual.devices.get(present).filter(|_| !self.doomed.contains(present));
         if existing.is_none() {
             self.steps.push(Step::CreateDevice { name: device.name.clone(), alias: device.alias.clone() });
         }
@@ -211,7 +244,8 @@ impl<'a> Difference<'a> {
         if !widened {
             self.configure(device, existing);
         }
-        if ipv6 {
+        // A device that goes down loses them.
+        if ipv6 && !device.held_down {
             self.addresses(device, existing);
         }
         self.qdisc(device, existing);
@@ -232,7 +266,7 @@ impl<'a> Difference<'a> {
         let mtu = (existing.map(|existing| existing.mtu) != Some(device.mtu)).then_some(device.mtu);
         let length = existing.map(|existing| existing.txqueuelen);
         let txqueuelen = (length != Some(device.txqueuelen)).then_some(device.txqueuelen);
-        let up = !existing.is_some_and(|existing| existing.up);
+        let up = !device.held_down && !existing.is_some_and(|existing| existing.up);
         if alias.is_some() || mtu.is_some() || txqueuelen.is_some() || up {
             self.steps.push(Step::ConfigureDevice { name: device.name.clone(), alias, mtu, txqueuelen, up });
         }
@@ -272,6 +306,10 @@ impl<'a> Difference<'a> {
     fn put(&mut self, key: Key, kind: &RouteKind) {
         let route = Route { prefix: key.prefix, metric: key.metric, kind: self.normal(kind) };
         let kind = actual_kind(&route.kind);
+        if self.oust(key, &route) {
+            self.routes.insert(key, kind);
+            return;
+        }
         match self.routes.get(&key) {
             Some(present) if *present == kind => return,
             Some(present) if same_type(present, &kind) => self.steps.push(Step::ReplaceRoute(route)),
@@ -284,6 +322,19 @@ impl<'a> Difference<'a> {
             }
         }
         self.routes.insert(key, kind);
+    }
+
+    /// Deletes what of others has the route's place; `true` if the route has been put there as well.
+    fn oust(&mut self, key: Key, route: &Route) -> bool {
+        let Some(protocols) = self.usurpers.remove(&key) else { return false };
+        if key.prefix.addr().is_ipv4() && !self.routes.contains_key(&key) && protocols.len() == 1 {
+            // At once, so that nothing takes another way for a moment.
+            self.steps.push(Step::ReplaceRoute(route.clone()));
+            return true;
+        }
+        let Key { prefix, metric } = key;
+        self.steps.extend(protocols.into_iter().map(|protocol| Step::DeleteUsurper { prefix, metric, protocol }));
+        false
     }
 
     /// The nexthops that have carrier first: IPv6 replaces a route by the first nexthop and then adds the others one
@@ -307,6 +358,16 @@ impl<'a> Difference<'a> {
             self.steps.push(Step::SetSysctl(sysctl.clone()));
         }
     }
+}
+
+/// Devices of ours that lack only their names: by the name that they shall have, the one that they have.
+fn renamed<'a>(desired: &'a Desired, actual: &'a Actual) -> BTreeMap<&'a str, &'a str> {
+    let named: BTreeSet<&str> = desired.devices.iter().map(|device| device.name.as_str()).collect();
+    let strays = actual.own_devices().filter(|device| !named.contains(device.name.as_str()) && is_attachable(device));
+    let strays: BTreeMap<&str, &str> =
+        strays.filter_map(|device| Some((device.alias.as_deref()?, device.name.as_str()))).collect();
+    let nameless = desired.devices.iter().filter(|device| !actual.devices.contains_key(&device.name));
+    nameless.filter_map(|device| Some((device.name.as_str(), *strays.get(device.alias.as_str())?))).collect()
 }
 
 /// Whether a device of ours can be attached to by a descriptor without `IFF_MULTI_QUEUE`, and stays when that is
@@ -340,5 +401,8 @@ fn same_type(left: &ActualRouteKind, right: &ActualRouteKind) -> bool {
     std::mem::discriminant(left) == std::mem::discriminant(right)
 }
 
+mod repair;
 #[cfg(test)]
 mod tests;
+
+pub use repair::{Repair, repair};

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Ours are the tun devices whose alias starts with [`ALIAS_PREFIX`] and the routes of the main
-//! table whose protocol number is [`PROTOCOL`]. Nothing else is changed, replaced or removed; what is in
+//! table whose protocol number is [`PROTOCOL`] or [`GUARD_PROTOCOL`]. Nothing else is changed, replaced or removed; what is in
 //! our way is an error that names it. The order of the steps keeps two promises: a network of
 //! ours never lacks its `unreachable` route while we work on it (fail closed), and a device leaves every route before
 //! it is deleted (the kernel drops a whole IPv4 multipath route with one of its devices).
@@ -30,7 +30,7 @@ mod sysctl;
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
 pub use changes::{Change, Changes};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
-pub use difference::{Protection, difference};
+pub use difference::{Protection, Repair, difference, protection, repair};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};
 pub use lookup::{LocalAddress, Reach};
 pub use network::Network;
@@ -41,6 +41,13 @@ pub const PROTOCOL: u8 = 109;
 
 /// Metric of the `unreachable` routes: above any that a person or a daemon would choose.
 pub const UNREACHABLE_METRIC: u32 = 4_278_198_272;
+
+/// Route protocol number of the guards: a second `unreachable` route under each of ours, which stays when somebody flushes
+/// what has [`PROTOCOL`].
+pub const GUARD_PROTOCOL: u8 = 110;
+
+/// Metric of the guards: right under the `unreachable` routes.
+pub const GUARD_METRIC: u32 = UNREACHABLE_METRIC + 1;
 
 /// What the alias of every device of ours starts with.
 pub const ALIAS_PREFIX: &str = "meshtun ";

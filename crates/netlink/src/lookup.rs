@@ -18,6 +18,8 @@ pub struct LocalAddress {
     pub address: IpNet,
     /// Index of its device.
     pub index: u32,
+    /// Whether the kernel still finds out if somebody else has it: until then nothing can be sent from it.
+    pub is_tentative: bool,
 }
 
 /// The kernel's answer to a route look-up.
@@ -103,6 +105,11 @@ impl Network {
     pub fn forwards(&self, ipv6: bool) -> Result<bool, NetworkError> {
         let key = if ipv6 { "net.ipv6.conf.all.forwarding" } else { "net.ipv4.ip_forward" };
         Ok(sysctl::read(key)?.is_some_and(|value| value != "0"))
+    }
+
+    /// The present value of a kernel setting, such as `net.ipv4.conf.all.rp_filter`; none if there is no such key.
+    pub fn setting(&self, key: &str) -> Result<Option<String>, NetworkError> {
+        sysctl::read(key)
     }
 
     /// Routes of others that take packets away from `routed` networks: see

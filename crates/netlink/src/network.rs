@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::apply::{self, Failure};
 use crate::connection::Connection;
+use crate::desired::protocol_of;
 use crate::difference::protection;
 use crate::read::{self, Which};
 use crate::sysctl::{self, Record};
@@ -17,6 +18,9 @@ use crate::{
     Actual, ActualDevice, ActualRoute, ApplyError, ConvergeError, Desired, KernelError, NetworkError, Protection, Step,
     Sysctl, difference,
 };
+
+/// Files under `/proc/sys` that are read in one go; each takes some 5 µs.
+const SYSCTLS_AT_ONCE: usize = 100;
 
 /// How often [`Network::converge`] applies what is left to do. Two suffice for all that is known.
 const ROUNDS: usize = 3;
@@ -55,8 +59,9 @@ impl Network {
     pub async fn actual(&self, desired: &Desired) -> Result<Actual, NetworkError> {
         let mut devices = read::devices(&self.connection).await.map_err(reading("devices"))?;
         let names: BTreeMap<u32, String> = devices.iter().map(|device| (device.index, device.name.clone())).collect();
+        let local = self.local_addresses().await?;
         let mut addresses: BTreeMap<u32, Vec<IpNet>> = BTreeMap::new();
-        for local in self.local_addresses().await? {
+        for local in &local {
             addresses.entry(local.index).or_default().push(local.address);
         }
         for device in &mut devices {
@@ -67,7 +72,8 @@ impl Network {
         Ok(Actual {
             devices: devices.into_iter().map(|device| (device.name.clone(), device)).collect(),
             routes: self.routes(&names, concerns).await?,
-            sysctls: present_sysctls(desired)?,
+            addresses: local.iter().filter(|local| !local.is_tentative).map(|local| local.address.addr()).collect(),
+            sysctls: present_sysctls(desired).await?,
             ipv6: sysctl::path("net.ipv6.conf.all").exists(),
             lacking_qdiscs: self.lacking_qdiscs().clone(),
         })
@@ -158,7 +164,13 @@ impl Network {
             Step::SetQdisc { device, kind } => self.set_qdisc(device, kind).await,
             Step::AddRoute(route) => apply::add_route(kernel, route).await,
             Step::ReplaceRoute(route) => apply::replace_route(kernel, route).await,
-            Step::DeleteRoute { prefix, metric } => apply::delete_route(kernel, *prefix, *metric).await,
+            Step::DeleteRoute { prefix, metric } => {
+                apply::delete_route(kernel, *prefix, *metric, protocol_of(*metric)).await
+            }
+            Step::DeleteUsurper { prefix, metric, protocol } => {
+                apply::delete_route(kernel, *prefix, *metric, *protocol).await
+            }
+            Step::RenameDevice { from, to } => apply::rename_device(kernel, from, to).await,
             Step::SetSysctl(sysctl) => self.set_sysctl(sysctl),
             Step::RestoreSysctl { key, before } => self.restore_sysctl(key, before),
         }
@@ -204,10 +216,13 @@ impl Network {
     }
 }
 
-/// Values of the keys that exist.
-fn present_sysctls(desired: &Desired) -> Result<BTreeMap<String, String>, NetworkError> {
+/// Values of the keys that exist. Thousands of them take their time: the runtime's other tasks get theirs.
+async fn present_sysctls(desired: &Desired) -> Result<BTreeMap<String, String>, NetworkError> {
     let mut present = BTreeMap::new();
-    for sysctl in &desired.sysctls {
+    for (number, sysctl) in desired.sysctls.iter().enumerate() {
+        if number % SYSCTLS_AT_ONCE == SYSCTLS_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         if let Some(value) = sysctl::read(&sysctl.key)? {
             present.insert(sysctl.key.clone(), value);
         }

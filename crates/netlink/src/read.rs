@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use netlink_packet_core::Nla;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoTun, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
@@ -142,7 +142,8 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
         _ => None,
     });
     let address = IpNet::new(local.or(address)?, message.header.prefix_len).ok()?;
-    Some(LocalAddress { address, index: message.header.index })
+    let is_tentative = message.header.flags.contains(AddressHeaderFlags::Tentative);
+    Some(LocalAddress { address, index: message.header.index, is_tentative })
 }
 
 /// The routes of one family in the main table that `keep` wants; `names` are the devices by index.

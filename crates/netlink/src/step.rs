@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 
 use ipnet::IpNet;
 
-use crate::{Nexthop, PROTOCOL, Route, RouteKind, Sysctl};
+use crate::desired::protocol_of;
+use crate::{Nexthop, Route, RouteKind, Sysctl};
 
 /// One change. `Display` is one line for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,22 @@ pub enum Step {
         /// Its metric.
         metric: u32,
     },
+    /// Delete a route of somebody else's that has taken the place of one of ours.
+    DeleteUsurper {
+        /// Its destination.
+        prefix: IpNet,
+        /// Its metric, which is one of ours.
+        metric: u32,
+        /// Its protocol number.
+        protocol: u8,
+    },
+    /// Give a device of ours back the name that somebody took from it.
+    RenameDevice {
+        /// What it is called.
+        from: String,
+        /// What it shall be called.
+        to: String,
+    },
     /// Write a sysctl; a machine-wide one is recorded first.
     SetSysctl(Sysctl),
     /// Put back the recorded value, if the present one is still ours.
@@ -101,8 +118,12 @@ impl fmt::Display for Step {
             Step::SetQdisc { device, kind } => write!(f, "tc qdisc replace dev {device} root {kind}"),
             Step::AddRoute(route) | Step::ReplaceRoute(route) => replace_route(f, route),
             Step::DeleteRoute { prefix, metric } => {
-                write!(f, "{} del {prefix} proto {PROTOCOL} metric {metric}", ip_route(prefix))
+                write!(f, "{} del {prefix} proto {} metric {metric}", ip_route(prefix), protocol_of(*metric))
             }
+            Step::DeleteUsurper { prefix, metric, protocol } => {
+                write!(f, "{} del {prefix} proto {protocol} metric {metric}", ip_route(prefix))
+            }
+            Step::RenameDevice { from, to } => write!(f, "ip link set dev {from} name {to}"),
             Step::SetSysctl(sysctl) => write!(f, "sysctl -w {}={}", sysctl.key, quoted(&sysctl.value)),
             Step::RestoreSysctl { key, before } => write!(f, "sysctl -w {key}={}", quoted(before)),
         }
@@ -119,7 +140,7 @@ fn replace_route(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
     if *kind == RouteKind::Unreachable {
         f.write_str("unreachable ")?;
     }
-    write!(f, "{prefix} proto {PROTOCOL} metric {metric}")?;
+    write!(f, "{prefix} proto {} metric {metric}", protocol_of(*metric))?;
     if let RouteKind::Multipath { nexthops, src } = kind {
         option(f, "src", *src)?;
         nexthops.iter().try_for_each(|nexthop| write_nexthop(f, nexthop))?;

@@ -10,6 +10,7 @@ fn device(name: &str) -> Device {
         txqueuelen: 500,
         link_local: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, channel),
         qdisc: Some("fq_codel".to_owned()),
+        held_down: false,
     }
 }
 
@@ -28,7 +29,7 @@ fn multipath(prefix: &str, names: &[&str]) -> Route {
 
 const NETWORKS: [&str; 2] = ["10.202.0.0/16", "fd00:202::/48"];
 
-fn desired(names: &[&str]) -> Desired {
+pub(super) fn desired(names: &[&str]) -> Desired {
     let unreachable = NETWORKS.map(|prefix| Route::unreachable(prefix.parse().unwrap()));
     let multipath = NETWORKS.map(|prefix| multipath(prefix, names));
     Desired {
@@ -39,7 +40,7 @@ fn desired(names: &[&str]) -> Desired {
 }
 
 /// The kernel that has just what is desired.
-fn converged(desired: &Desired) -> Actual {
+pub(super) fn converged(desired: &Desired) -> Actual {
     let devices = desired.devices.iter().enumerate().map(|(index, device)| {
         let existing = ActualDevice {
             name: device.name.clone(),
@@ -65,17 +66,20 @@ fn converged(desired: &Desired) -> Actual {
         devices: devices.collect(),
         routes: ours.collect(),
         sysctls: desired.sysctls.iter().map(|sysctl| (sysctl.key.clone(), sysctl.value.clone())).collect(),
-        ipv6: true,
-        ..Actual::default()
+        ..empty()
     }
 }
 
 fn empty() -> Actual {
-    Actual { ipv6: true, ..Actual::default() }
+    let addresses = ["10.207.0.1", "fd00:207::1"].map(|address| address.parse().unwrap()).into();
+    Actual { ipv6: true, addresses, ..Actual::default() }
 }
 
 fn lines(desired: &Desired, actual: &Actual) -> Vec<String> {
-    let steps = difference(desired, actual, Protection::Keep).unwrap();
+    lines_of(&difference(desired, actual, Protection::Keep).unwrap())
+}
+
+pub(super) fn lines_of(steps: &[Step]) -> Vec<String> {
     steps.iter().map(ToString::to_string).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshtun_netlink::{Change, Changes};
+use meshtun_netlink::{Change, Changes, repair};
 
 use crate::support::{THERE, carrier, gateway_tests, link, sh};
 
@@ -37,11 +37,31 @@ gateway_tests! {
         }
     }
 
-    async fn a_route_of_someone_else_is_told_with_its_prefix(_gateway: Gateway) {
+    async fn a_route_of_someone_else_is_told_with_its_prefix_when_it_comes_and_when_it_goes(_gateway: Gateway) {
         let mut changes = Changes::new().unwrap();
-        sh("ip route add 10.202.7.0/24 dev wan0; ip -6 route add fd00:202:0:1::/64 dev wan0");
         let expected = ["10.202.7.0/24", "fd00:202:0:1::/64"].map(|prefix| Change::Foreign(prefix.parse().unwrap()));
-        assert_eq!(crowd(&mut changes).await, expected);
+        for deed in ["add", "del"] {
+            sh(&format!("ip route {deed} 10.202.7.0/24 dev wan0; ip -6 route {deed} fd00:202:0:1::/64 dev wan0"));
+            assert_eq!(crowd(&mut changes).await, expected, "{deed}");
+        }
+    }
+
+    async fn whatever_a_person_sets_on_a_device_of_ours_is_told_and_put_right(gateway: Gateway) {
+        let desired = link(2);
+        gateway.up(&desired).await;
+        let actual = gateway.network.actual(&desired).await.unwrap();
+        let mut changes = Changes::new().unwrap();
+        changes.know(actual.own_devices());
+        let known = actual.own_devices().map(|device| (device.name.clone(), device.index)).collect();
+        for deed in ["mtu 1300", "txqueuelen 7", "alias mine", "alias ''", "name other"] {
+            sh(&format!("ip link set nq1 {deed}"));
+            assert!(crowd(&mut changes).await.contains(&Change::Ours), "{deed}");
+            let repair = repair(&desired, &gateway.network.actual(&desired).await.unwrap(), &known);
+            gateway.network.apply_all(&repair.steps).await.unwrap();
+            gateway.assert_nothing_left_to_do(&desired).await;
+            assert_eq!(gateway.network.device_index("nq1").await.unwrap(), known.get("nq1").copied(), "{deed}");
+            crowd(&mut changes).await;
+        }
     }
 
     async fn carrier_that_comes_and_goes_is_no_change(gateway: Gateway) {

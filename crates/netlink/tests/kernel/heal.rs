@@ -4,7 +4,7 @@ use std::env;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use meshtun_netlink::{Network, Protection, Step};
+use meshtun_netlink::{Network, Protection, Step, repair};
 use meshtun_sys::process::die_with_parent;
 
 use crate::support::{THERE, carrier, gateway_tests, link, sh};
@@ -136,16 +136,36 @@ gateway_tests! {
         }
     }
 
-    async fn a_source_address_that_vanished_takes_the_route_along_and_is_named_until_it_is_back(gateway: Gateway) {
+    async fn a_source_address_that_vanished_takes_the_route_along_which_comes_back_without_it_and_then_with_it(
+        gateway: Gateway
+    ) {
         let desired = link(2);
         gateway.up(&desired).await;
+        let _up = carrier("nq0");
         sh("ip address del 10.207.0.1/32 dev lo");
         assert_eq!(gateway.way_to(THERE[0]).await, "Unreachable");
-        let refused = gateway.network.converge(&desired, Protection::Keep).await.unwrap_err().to_string();
-        assert!(refused.contains("10.207.0.1 is not an address of this machine"), "{refused}");
+        gateway.up(&desired).await;
+        gateway.assert_nothing_left_to_do(&desired).await;
+        assert_eq!(gateway.way_to(THERE[0]).await, "nq0");
         sh("ip address add 10.207.0.1/32 dev lo");
         gateway.up(&desired).await;
         gateway.assert_nothing_left_to_do(&desired).await;
+        assert!(sh("ip route show 10.202.0.0/16").contains("src 10.207.0.1"));
+    }
+
+    async fn routes_of_others_in_the_place_of_ours_go_and_nothing_else_of_theirs(gateway: Gateway) {
+        let desired = link(2);
+        gateway.up(&desired).await;
+        sh("ip route replace 10.202.0.0/16 metric 100 dev wan0
+            ip route prepend 10.202.0.0/16 metric 4278198272 dev wan0
+            ip -6 route del fd00:202::/48 metric 100
+            ip -6 route add blackhole fd00:202::/48 proto bird metric 100
+            ip route add 10.202.0.0/16 metric 200 dev wan0");
+        let repair = repair(&desired, &gateway.network.actual(&desired).await.unwrap(), &Default::default());
+        gateway.network.apply_all(&repair.steps).await.unwrap();
+        gateway.assert_nothing_left_to_do(&desired).await;
+        assert_eq!(sh("ip -o route show 10.202.0.0/16 dev wan0 | grep -o 'metric.[0-9]*'").trim(), "metric 200");
+        assert_eq!(sh("ip -6 route show fd00:202::/48 proto bird"), "");
     }
 
     async fn a_stale_link_local_address_goes_and_other_addresses_stay(gateway: Gateway) {

@@ -176,6 +176,7 @@ fn device(channel: u16) -> Device {
         txqueuelen: 500,
         link_local: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, channel),
         qdisc: None,
+        held_down: false,
     }
 }
 
