@@ -8,6 +8,7 @@
 //! - `traffic`: TCP and UDP through a link, IPv4 and IPv6, order within a flow.
 //! - `tools`: ping, traceroute, tcpdump, iptables and nft on the tun devices.
 //! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
+//! - `healing`: what others change in the kernel under a running gateway.
 //! - `processors`: where the threads that carry packets run.
 //! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
 //! - `wireguard`: plain WireGuard at the other end.
@@ -19,6 +20,7 @@ mod architecture;
 mod bed;
 mod cli;
 mod demo;
+mod healing;
 mod hostile;
 mod kernel;
 mod processors;

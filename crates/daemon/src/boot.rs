@@ -28,6 +28,7 @@ use crate::{
     down,
     engine::{Ending, Engine, EngineParts, Inputs},
     gateway::read_mesh,
+    keeper::Keeper,
     lock,
     notify::Notifier,
     resolve::Resolver,
@@ -96,18 +97,19 @@ async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, networ
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let sockets = channels::bind(&gateway.view)?;
     make_network(&network, &gateway.view, &surroundings).await?;
+    let (keeper, findings) = Keeper::start(network.clone(), gateway.view.clone(), surroundings.clone())?;
 
     let workers = choose_workers(options.workers, options.cpus.as_deref(), sockets.len());
     let (mut plane, events) = DataPlane::start(&workers)?;
     let channels = channels::make(&gateway, &surroundings, sockets, &mut plane)?;
     let (resolver, resolved) = Resolver::new();
     let (to_engine, asked) = mpsc::channel(CALLS_WAITING);
-    let inputs = Inputs::new(&events, asked, resolved).map_err(Error::system("listen for signals"))?;
+    let inputs = Inputs::new(&events, asked, resolved, findings).map_err(Error::system("listen for signals"))?;
     let server = open_control_socket(&options.directories)?;
     let server = tokio::spawn(server.serve(to_engine));
 
     let workers = workers.cpus.len();
-    let parts = EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, workers };
+    let parts = EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, keeper, workers };
     Ok(Running { engine: Engine::new(parts, Instant::now()), events, inputs, server })
 }
 
@@ -177,9 +179,9 @@ fn choose_workers(asked: Option<usize>, named: Option<&[usize]>, channels: usize
 
 async fn end(engine: Engine, ending: Ending, network: &Network) {
     match ending {
-        Ending::Restart => engine.close(Reason::Restarting, RESTART_HOLD),
+        Ending::Restart => engine.close(Reason::Restarting, RESTART_HOLD).await,
         Ending::Down { unprotect, caller } => {
-            engine.close(Reason::Down, Duration::ZERO);
+            engine.close(Reason::Down, Duration::ZERO).await;
             let removed = down::remove(network, unprotect).await;
             let answer = removed.map(|warnings| json!({ "warnings": warnings }));
             caller.answer_and_wait(answer.map_err(|error| Refusal::Failed(error.to_string()))).await;

@@ -7,14 +7,14 @@ use meshtun_sys::tun::CarrierSwitch;
 /// The carrier of one channel's device, down at first.
 #[derive(Debug)]
 pub(crate) struct Carrier {
-    switch: CarrierSwitch,
+    switch: Option<CarrierSwitch>,
     up: bool,
 }
 
 impl Carrier {
     /// Of a device that was just attached, which leaves it without carrier.
     pub(crate) fn down(switch: CarrierSwitch) -> Carrier {
-        Carrier { switch, up: false }
+        Carrier { switch: Some(switch), up: false }
     }
 
     /// What the kernel was told last.
@@ -24,7 +24,7 @@ impl Carrier {
 
     /// Whether the kernel is known to act on a loss only later, at most once a second for the whole machine.
     pub(crate) fn is_slow(&self) -> bool {
-        self.switch.settles_at_once() == Some(false)
+        self.switch.as_ref().and_then(CarrierSwitch::settles_at_once) == Some(false)
     }
 
     /// Tells the kernel, if it is news. `Ok(false)` if the kernel knew.
@@ -36,7 +36,16 @@ impl Carrier {
             return Ok(false);
         }
         self.up = up;
-        self.switch.set(up)?;
+        match &self.switch {
+            Some(switch) => switch.set(up)?,
+            None => return Err(io::ErrorKind::NotConnected.into()),
+        }
         Ok(true)
+    }
+
+    /// Lets go of the device, so that it may be attached anew.
+    pub(crate) fn release(&mut self) {
+        self.up = false;
+        self.switch = None;
     }
 }

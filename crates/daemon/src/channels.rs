@@ -104,7 +104,11 @@ fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
     Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
 }
 
-fn conversation(gateway: &Gateway, link: &LinkView, channel: &ChannelView) -> Result<Conversation, Error> {
+/// A channel's conversation, at its beginning.
+///
+/// # Errors
+/// If the kernel has no randomness.
+pub(crate) fn conversation(gateway: &Gateway, link: &LinkView, channel: &ChannelView) -> Result<Conversation, Error> {
     let preshared_key = gateway.preshared_keys.get(&link.name).map_or([0; 32], |key| *key.as_bytes());
     let config = ChannelConfig {
         suite: match link.cipher {

@@ -1,6 +1,9 @@
 //! From a gateway's view of the mesh to what the kernel shall hold for it. Pure.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use meshtun_config::{ChannelView, LinkView, View};
@@ -14,12 +17,12 @@ use crate::{
 /// The devices, routes and settings of a gateway.
 ///
 /// Each network of a peer gets a multipath route over all channels of all links to it, with the metric of the peer's
-/// priority, and an `unreachable` route beneath; without channels, only the latter.
+/// priority, an `unreachable` route beneath, and a guard beneath that; without channels, only the latter two.
 pub(crate) fn desired(view: &View, surroundings: &Surroundings) -> Desired {
     let devices: Vec<Device> = view.links.iter().flat_map(|link| devices(link, surroundings)).collect();
     let mut sysctls: Vec<_> = devices.iter().flat_map(|device| device_sysctls(&device.name)).collect();
     sysctls.extend(ecmp_sysctls());
-    Desired { devices, routes: routes(view, surroundings), sysctls }
+    Desired { devices, routes: routes(view), sysctls }
 }
 
 fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator<Item = Device> + 'v {
@@ -31,10 +34,11 @@ fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator
         txqueuelen: link.txqueuelen,
         link_local: channel.link_local,
         qdisc: link.qdisc.clone(),
+        held_down: false,
     })
 }
 
-fn routes(view: &View, surroundings: &Surroundings) -> Vec<Route> {
+fn routes(view: &View) -> Vec<Route> {
     let mut nexthops: BTreeMap<(IpNet, u32), Vec<Nexthop>> = BTreeMap::new();
     for link in &view.links {
         let metric = multipath_metric(link.peer.priority.into());
@@ -43,13 +47,14 @@ fn routes(view: &View, surroundings: &Surroundings) -> Vec<Route> {
             nexthops.entry((prefix.trunc(), metric)).or_default().extend(legs);
         }
     }
-    let mut unreachable: Vec<Route> = nexthops.keys().map(|(prefix, _)| Route::unreachable(*prefix)).collect();
-    unreachable.dedup();
+    let prefixes: BTreeSet<IpNet> = nexthops.keys().map(|(prefix, _)| *prefix).collect();
+    let unreachable = prefixes.into_iter().flat_map(|prefix| [Route::unreachable(prefix), Route::guard(prefix)]);
+    let unreachable: Vec<Route> = unreachable.collect();
     let usable = nexthops.into_iter().filter(|(_, nexthops)| !nexthops.is_empty());
     let multipath = usable.map(|((prefix, metric), nexthops)| {
         let src = match prefix {
-            IpNet::V4(_) => surroundings.source.map(IpAddr::V4),
-            IpNet::V6(_) => surroundings.source6.map(IpAddr::V6),
+            IpNet::V4(_) => view.address.map(IpAddr::V4),
+            IpNet::V6(_) => view.address6.map(IpAddr::V6),
         };
         Route { prefix, metric, kind: RouteKind::Multipath { nexthops, src } }
     });

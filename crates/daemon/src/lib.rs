@@ -5,6 +5,7 @@
 //! command line asks it, [`status`] what it answers. [`plan()`] and [`remove_remains`] do their work without a daemon.
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod boot;
 mod carrier;
 mod channels;
@@ -15,6 +16,7 @@ mod down;
 mod engine;
 mod error;
 mod gateway;
+mod keeper;
 mod keys;
 mod limiter;
 mod lock;

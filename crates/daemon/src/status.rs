@@ -29,6 +29,9 @@ pub struct Status {
     pub links: Vec<Link>,
     /// What all channels dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// What on this machine is likely not meant, in words: routes of others inside the links' networks, for example.
+    #[serde(default)]
+    pub alarms: Vec<String>,
 }
 
 /// Who a gateway is.

@@ -1,24 +1,17 @@
-//! What the plan depends on beside the mesh file: the underlay's MTU, and the addresses of this machine.
+//! What the plan depends on beside the mesh file: the underlay's MTU.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use meshtun_config::{Host, LinkView, View};
-use meshtun_netlink::{ActualRoute, ActualRouteKind, Network, NetworkError};
+use meshtun_netlink::{Desired, Network, NetworkError, Route};
 
-use crate::prefixes::prefixes;
+use crate::{alarms, prefixes::prefixes};
 
 /// What the plan depends on and the mesh file does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     /// The MTU of each link's devices, by the link's name.
     pub(crate) mtus: BTreeMap<String, u16>,
-    /// The gateway's own address, if this machine has it.
-    pub(crate) source: Option<Ipv4Addr>,
-    /// Its IPv6 address, if this machine has it.
-    pub(crate) source6: Option<Ipv6Addr>,
 }
 
 /// The MTU over Ethernet, and what a link gets while the way to its peer is not known.
@@ -47,10 +40,9 @@ pub(crate) async fn look(network: &Network, view: &View) -> Result<(Surroundings
         let mtu = link_mtu(link, underlay_mtus(network, link).await?, &mut warnings);
         surroundings.mtus.insert(link.name.clone(), mtu);
     }
-    surroundings.source = own_address(network, view.address, &mut warnings).await?;
-    surroundings.source6 = own_address(network, view.address6, &mut warnings).await?;
-    warnings.extend(bystanders(network, view).await?);
-    warnings.extend(not_forwarding(network, view)?);
+    let routes = view.links.iter().flat_map(|link| prefixes(&link.peer)).map(Route::unreachable).collect();
+    let actual = network.actual(&Desired { routes, ..Desired::default() }).await?;
+    warnings.extend(alarms::all(network, view, &actual)?);
     Ok((surroundings, warnings))
 }
 
@@ -106,61 +98,6 @@ const LEAST_MTU_V4: u16 = 68;
 
 fn fits(underlay: u16, v4: bool) -> u16 {
     underlay.saturating_sub(if v4 { OVERHEAD_V4 } else { OVERHEAD })
-}
-
-async fn own_address<A: Copy + Into<IpAddr>>(
-    network: &Network,
-    address: Option<A>,
-    warnings: &mut Vec<String>,
-) -> Result<Option<A>, NetworkError> {
-    let Some(address) = address else { return Ok(None) };
-    let ip: IpAddr = address.into();
-    if network.has_address(ip).await? {
-        return Ok(Some(address));
-    }
-    warnings.push(format!(
-        "no interface has this gateway's `address` {ip}: its own packets into links get another source address, \
-         which the other side may drop; add it (for example `ip address add {ip} dev lo`) and start again"
-    ));
-    Ok(None)
-}
-
-/// Families of which this gateway has networks behind it and which the kernel does not forward.
-fn not_forwarding(network: &Network, view: &View) -> Result<Vec<String>, NetworkError> {
-    let mut warnings = Vec::new();
-    for (ipv6, key) in [(false, "net.ipv4.ip_forward"), (true, "net.ipv6.conf.all.forwarding")] {
-        let is_network =
-            |prefix: &&ipnet::IpNet| prefix.addr().is_ipv6() == ipv6 && prefix.prefix_len() < prefix.max_prefix_len();
-        let Some(prefix) = view.local_networks.iter().find(is_network) else { continue };
-        if !network.forwards(ipv6)? {
-            warnings.push(format!(
-                "this machine does not forward packets between its links and {prefix}: set it with `sysctl -w {key}=1`"
-            ));
-        }
-    }
-    Ok(warnings)
-}
-
-/// Routes of others that take packets past the links: at once, or as soon as no channel is up and only our `unreachable`
-/// route would hold them.
-async fn bystanders(network: &Network, view: &View) -> Result<Vec<String>, NetworkError> {
-    let routed: Vec<_> = view.links.iter().flat_map(|link| prefixes(&link.peer)).collect();
-    let least = view.links.iter().map(|link| link.peer.priority).min().unwrap_or_default();
-    let ours = meshtun_netlink::multipath_metric(least.into());
-    let foreign = network.foreign_routes(&routed, meshtun_netlink::UNREACHABLE_METRIC).await?;
-    let leads_on = |route: &&ActualRoute| matches!(route.kind, ActualRouteKind::Unicast { .. });
-    Ok(foreign
-        .iter()
-        .filter(leads_on)
-        .map(|route| {
-            let (prefix, metric) = (route.prefix, route.metric);
-            let beneath = routed.contains(&prefix) && metric >= ours;
-            let when = if beneath { " as soon as no channel is up" } else { "" };
-            format!(
-                "the route {prefix} metric {metric} is not of meshtun and takes packets past its links{when}, unencrypted"
-            )
-        })
-        .collect())
 }
 
 #[cfg(test)]

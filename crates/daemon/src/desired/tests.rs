@@ -1,5 +1,5 @@
 use meshtun_config::Mesh;
-use meshtun_netlink::UNREACHABLE_METRIC;
+use meshtun_netlink::{GUARD_METRIC, UNREACHABLE_METRIC};
 
 use super::*;
 use crate::fixtures;
@@ -9,11 +9,7 @@ fn mesh() -> Mesh {
 }
 
 fn surroundings() -> Surroundings {
-    Surroundings {
-        mtus: BTreeMap::from([("nq".into(), 1400), ("mq".into(), 1420)]),
-        source: Some("10.207.0.1".parse().unwrap()),
-        source6: None,
-    }
+    Surroundings { mtus: BTreeMap::from([("nq".into(), 1400), ("mq".into(), 1420)]) }
 }
 
 fn planned() -> Desired {
@@ -57,7 +53,7 @@ fn ipv6_goes_by_way_of_the_peers_link_local_address() {
     let expected: Vec<_> =
         view.links[0].channels.iter().map(|channel| Some(IpAddr::V6(channel.peer_link_local))).collect();
     assert_eq!(nexthops.iter().map(|nexthop| nexthop.via).collect::<Vec<_>>(), expected);
-    assert_eq!(src, None, "this machine lacks the address");
+    assert_eq!(src, Some("fd00:207::1".parse().unwrap()));
 }
 
 #[test]
@@ -67,12 +63,13 @@ fn the_second_gateway_of_a_site_has_the_next_metric() {
 }
 
 #[test]
-fn every_routed_network_has_one_unreachable_route_beneath_and_these_come_first() {
+fn every_routed_network_has_an_unreachable_route_beneath_and_a_guard_and_these_come_first() {
     let routes = planned().routes;
     let unreachable: Vec<_> = routes.iter().take_while(|route| route.kind == RouteKind::Unreachable).collect();
     let prefixes: Vec<_> = unreachable.iter().map(|route| route.prefix.to_string()).collect();
-    assert_eq!(prefixes, ["10.202.0.0/16", "fd00:202::/48"]);
-    assert!(unreachable.iter().all(|route| route.metric == UNREACHABLE_METRIC));
+    assert_eq!(prefixes, ["10.202.0.0/16", "10.202.0.0/16", "fd00:202::/48", "fd00:202::/48"]);
+    let metrics: Vec<_> = unreachable.iter().map(|route| route.metric).collect();
+    assert_eq!(metrics, [UNREACHABLE_METRIC, GUARD_METRIC, UNREACHABLE_METRIC, GUARD_METRIC]);
     for route in &routes[unreachable.len()..] {
         assert!(prefixes.contains(&route.prefix.to_string()), "{route:?} has nothing beneath");
         assert_ne!(route.kind, RouteKind::Unreachable);
@@ -85,7 +82,7 @@ fn a_link_that_has_lost_all_its_channels_leaves_the_unreachable_route() {
     view.links.iter_mut().for_each(|link| link.channels.clear());
     let desired = desired(&view, &surroundings());
     assert!(desired.devices.is_empty());
-    assert_eq!(desired.routes.len(), 2);
+    assert_eq!(desired.routes.len(), 4);
     assert!(desired.routes.iter().all(|route| route.kind == RouteKind::Unreachable));
 }
 

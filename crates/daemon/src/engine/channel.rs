@@ -51,7 +51,16 @@ pub(super) struct Channel {
     journal: Journal,
     /// The conversation says up, and the halves have not been waited for yet.
     rising: Option<Duration>,
-    failure: Option<String>,
+    failure: Option<Failure>,
+    /// A person set the device down.
+    held_down: bool,
+}
+
+/// Why a channel is of no use, and when it is to be made anew.
+#[derive(Debug)]
+struct Failure {
+    problem: String,
+    again_at: Instant,
 }
 
 /// What happened to a channel so far.
@@ -96,6 +105,7 @@ impl Channel {
             journal,
             rising: None,
             failure: None,
+            held_down: false,
         }
     }
 
@@ -113,6 +123,9 @@ impl Channel {
     }
 
     pub(super) fn handle_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], under_load: bool) {
+        if self.held_down {
+            return;
+        }
         if let Err(error) = self.conversation.handle_handshake(now, from, datagram, under_load) {
             *self.refused.entry(error.label()).or_default() += 1;
             self.journal.handshake_refused(&from, &error, now);
@@ -187,17 +200,50 @@ impl Channel {
             Half::Receiving => "receiving",
         };
         let cause = if tun::is_gone(error) { format!("{device} was deleted") } else { error.to_string() };
-        let failure = format!("{part} has stopped: {cause}; restart meshtun to make the channel anew");
-        if self.failure.is_none() {
-            self.journal.failed(&failure);
-        }
-        self.failure = Some(failure);
+        self.fail(now, format!("{part} has stopped: {cause}; the channel is made anew"));
         self.conversation.close(now, Reason::Down, Duration::ZERO);
     }
 
-    /// Whether the channel's device or socket is gone.
-    pub(super) fn has_failed(&self) -> bool {
-        self.failure.is_some()
+    /// The channel is of no use until it is made anew.
+    pub(super) fn fail(&mut self, now: Instant, problem: String) {
+        if self.failure.as_ref().is_none_or(|failure| failure.problem != problem) {
+            self.journal.failed(&problem);
+        }
+        self.failure = Some(Failure { problem, again_at: now + AGAIN });
+    }
+
+    /// Its name: `nq/0`.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.link, self.view.number)
+    }
+
+    /// Whether the channel is to be made anew now.
+    pub(super) fn is_to_be_made_anew(&self, now: Instant) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.again_at <= now)
+    }
+
+    /// A person set the device down: the peer is told, so that it sends nothing this way.
+    pub(super) fn set_down(&mut self, now: Instant) {
+        self.held_down = true;
+        self.conversation.close(now, Reason::Down, Duration::ZERO);
+    }
+
+    /// The device is up again: begins from the beginning, with a conversation that was just made.
+    pub(super) fn set_up(&mut self, conversation: Conversation, now: Instant) {
+        self.held_down = false;
+        self.conversation = conversation;
+        self.conversation.set_initiates(self.endpoint.current().is_some(), now);
+        self.conversation.start(now);
+    }
+
+    /// Takes over what is known from the channel in whose place this one was made.
+    pub(super) fn inherit(&mut self, before: &Channel, now: Instant, plane: &DataPlane) {
+        self.history.sessions = before.history.sessions;
+        self.history.last_handshake = before.history.last_handshake;
+        self.refused.clone_from(&before.refused);
+        if let Some(address) = before.endpoint.current() {
+            self.handle_moved(now, address, plane);
+        }
     }
 
     /// Says goodbye to the peer and forgets all sessions.
@@ -244,7 +290,11 @@ impl Channel {
     /// What keeps the channel from coming up.
     pub(super) fn problem(&self, now: Instant) -> Option<String> {
         if let Some(failure) = &self.failure {
-            return Some(failure.clone());
+            return Some(failure.problem.clone());
+        }
+        if self.held_down {
+            let device = &self.view.device;
+            return Some(format!("{device} is set down; `ip link set {device} up` brings it back"));
         }
         if let Some(why) = self.conversation.unmatched().filter(|_| self.history.state == ChannelState::Unmatched) {
             return Some(why.to_string());
@@ -362,6 +412,9 @@ impl Channel {
         }
     }
 }
+
+/// How soon a channel that failed is made anew, and tried again if that fails.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long handshakes go unanswered before the log says so.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -53,7 +53,6 @@ impl Engine {
     ///
     /// # Errors
     /// If its device or its halves cannot be had. Nothing is left of it then.
-    #[allow(dead_code, reason = "channels that come at run time are made by this")]
     pub(super) fn make_channel(
         &mut self,
         link: usize,
@@ -70,12 +69,11 @@ impl Engine {
     }
 
     /// Takes a channel out, and waits until no worker holds its device or socket.
-    #[allow(dead_code, reason = "channels that go at run time go by this")]
-    pub(super) fn forget(&mut self, id: ChannelId) {
+    pub(super) fn forget(&mut self, id: ChannelId) -> Option<Channel> {
         self.plane.remove_channel(id);
         self.deadlines.set(id, None);
         self.links.iter_mut().for_each(|link| link.channels.retain(|channel| *channel != id));
-        self.channels.remove(&id);
+        self.channels.remove(&id)
     }
 
     /// An id that no channel ever had.

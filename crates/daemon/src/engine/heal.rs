@@ -1,32 +1,70 @@
-//! Routes made whole again after one of their devices is gone.
+//! What others did to devices, and what becomes of the channels.
 
-use std::collections::BTreeSet;
+use std::{sync::Arc, time::Instant};
 
-use meshtun_config::View;
-use meshtun_netlink::Protection;
+use meshtun_dataplane::ChannelId;
 
 use super::Engine;
-use crate::desired::desired;
+use crate::{channels, keeper::Finding};
 
 impl Engine {
-    /// Routes go over the channels that are left: with one device the kernel drops a whole IPv4 multipath route.
-    pub(super) async fn heal_routes(&mut self) {
-        let left = self.without_failed();
-        match self.network.converge(&desired(&left, &self.surroundings), Protection::Keep).await {
-            Ok(steps) if steps.is_empty() => {}
-            Ok(_) => tracing::warn!("routes made anew over the channels that are left"),
-            Err(error) => tracing::error!("cannot make the routes anew: {error}"),
+    pub(super) fn handle_finding(&mut self, finding: Finding, now: Instant) {
+        match finding {
+            Finding::SetDown(device) => {
+                if let Some(id) = self.channel_on(&device) {
+                    self.with_channel(id, now, |channel, _| channel.set_down(now));
+                }
+            }
+            Finding::SetUp(device) => {
+                if let Some(id) = self.channel_on(&device) {
+                    self.converse_anew(id, now);
+                }
+            }
+            Finding::Made(device) => {
+                if let Some(id) = self.channel_on(&device) {
+                    self.remake(id, now);
+                }
+            }
+            Finding::Alarms(alarms) => self.alarms = alarms,
         }
     }
 
-    /// The view without the channels whose devices or sockets are gone.
-    fn without_failed(&self) -> View {
-        let mut left = self.gateway.view.clone();
-        let failed = self.channels.values().filter(|channel| channel.has_failed());
-        let failed: BTreeSet<&str> = failed.map(|channel| channel.view.device.as_str()).collect();
-        for link in &mut left.links {
-            link.channels.retain(|channel| !failed.contains(channel.device.as_str()));
+    /// Makes those anew that failed a while ago.
+    pub(super) fn remake_failed(&mut self, now: Instant) {
+        let failed = self.channels.values().filter(|channel| channel.is_to_be_made_anew(now));
+        let failed: Vec<ChannelId> = failed.map(|channel| channel.id).collect();
+        failed.into_iter().for_each(|id| self.remake(id, now));
+    }
+
+    fn channel_on(&self, device: &str) -> Option<ChannelId> {
+        self.channels.values().find(|channel| channel.view.device == device).map(|channel| channel.id)
+    }
+
+    fn converse_anew(&mut self, id: ChannelId, now: Instant) {
+        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { return };
+        match channels::conversation(&self.gateway, &self.links[link].view, &channel.view) {
+            Ok(conversation) => {
+                tracing::info!(channel = channel.name(), "{} is up again", channel.view.device);
+                self.with_channel(id, now, |channel, _| channel.set_up(conversation, now));
+            }
+            Err(error) => self.with_channel(id, now, |channel, _| channel.fail(now, error.to_string())),
         }
-        left
+    }
+
+    /// A channel in the place of one that failed: attached to the present device of its name, with the same socket.
+    fn remake(&mut self, id: ChannelId, now: Instant) {
+        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get_mut(&id)) else { return };
+        let (view, udp) = (channel.view.clone(), Arc::clone(&channel.udp));
+        channel.carrier.release();
+        self.plane.remove_channel(id);
+        match self.make_channel(link, &view, udp, now) {
+            Ok(new) => {
+                if let Some(before) = self.forget(id) {
+                    self.with_channel(new, now, |channel, plane| channel.inherit(&before, now, plane));
+                    tracing::info!(channel = before.name(), "attached to {} anew", view.device);
+                }
+            }
+            Err(error) => self.with_channel(id, now, |channel, _| channel.fail(now, error.to_string())),
+        }
     }
 }

@@ -14,7 +14,11 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 
-use crate::{control::Asked, resolve::Resolved};
+use crate::{
+    control::Asked,
+    keeper::{Finding, Findings},
+    resolve::Resolved,
+};
 
 /// Everything that can wake the engine.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct Inputs {
     fold: Interval,
     asked: mpsc::Receiver<Asked>,
     resolved: mpsc::Receiver<Resolved>,
+    findings: Findings,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -41,6 +46,8 @@ pub(super) enum Input {
     Fold,
     /// A caller on the control socket.
     Asked(Asked),
+    /// Others did something to what is ours.
+    Found(Finding),
     /// A name was looked up.
     Resolved(Resolved),
     /// SIGTERM or SIGINT, by its name.
@@ -61,6 +68,7 @@ impl Inputs {
         events: &Events,
         asked: mpsc::Receiver<Asked>,
         resolved: mpsc::Receiver<Resolved>,
+        findings: Findings,
     ) -> io::Result<Inputs> {
         let mut fold = interval(FOLD);
         fold.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,6 +78,7 @@ impl Inputs {
             fold,
             asked,
             resolved,
+            findings,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -89,6 +98,7 @@ impl Inputs {
             () = deadline_comes => Input::Deadline,
             _ = self.fold.tick() => Input::Fold,
             Some(asked) = self.asked.recv() => Input::Asked(asked),
+            Some(finding) = self.findings.recv() => Input::Found(finding),
             Some(resolved) = self.resolved.recv() => Input::Resolved(resolved),
             _ = self.terminate.recv() => Input::Terminate("SIGTERM"),
             _ = self.interrupt.recv() => Input::Terminate("SIGINT"),

@@ -5,10 +5,11 @@
 //!  timers             ├─► Engine ─► a channel's conversation ─► its orders ─► halves, socket, carrier, log
 //!  traffic counters   │
 //!  names looked up    │
+//!  what others did    │
 //!  control socket ────┴─► an answer
 //! ```
 //! The loop does not wait: what takes time (look-ups, callers of the control socket) runs in tasks of its own and comes
-//! back as an input. Only the rare mending of routes and MTUs waits for the kernel's answer.
+//! back as an input. Only the rare lowering of an MTU waits for the kernel's answer.
 
 mod channel;
 mod channels;
@@ -36,6 +37,7 @@ pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
     control::{Asked, Caller, Request},
+    keeper::Keeper,
     limiter::Limiter,
     resolve::{Resolved, Resolver},
     stamps::StampStore,
@@ -58,6 +60,9 @@ pub(crate) struct Engine {
     load: HandshakeLoad,
     resolver: Resolver,
     network: Network,
+    keeper: Keeper,
+    /// What on this machine is likely not meant.
+    alarms: Vec<String>,
     surroundings: Surroundings,
     workers: usize,
     started: SystemTime,
@@ -80,6 +85,7 @@ pub(crate) struct EngineParts {
     pub(crate) stamps: StampStore,
     pub(crate) resolver: Resolver,
     pub(crate) network: Network,
+    pub(crate) keeper: Keeper,
     pub(crate) workers: usize,
 }
 
@@ -99,7 +105,7 @@ pub(crate) enum Ending {
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
-        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, workers } = parts;
+        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, keeper, workers } = parts;
         let links = gateway.view.links.iter().cloned().map(LinkState::new).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
@@ -112,6 +118,8 @@ impl Engine {
             stamps,
             resolver,
             network,
+            keeper,
+            alarms: Vec::new(),
             surroundings,
             workers,
             started: SystemTime::now(),
@@ -139,7 +147,9 @@ impl Engine {
                     self.each_channel(now, |channel| channel.fold(now));
                     self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
+                    self.remake_failed(now);
                 }
+                Input::Found(finding) => self.handle_finding(finding, now),
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
                 Input::Asked(Asked { request: Request::Status, caller }) => caller.answer(Ok(self.status(now))),
                 Input::Asked(Asked { request: Request::Down { unprotect }, caller }) => {
@@ -159,7 +169,8 @@ impl Engine {
     }
 
     /// Says goodbye on every channel, takes carrier, stops the workers, and leaves the stamp on disk.
-    pub(crate) fn close(mut self, reason: Reason, hold: Duration) {
+    pub(crate) async fn close(mut self, reason: Reason, hold: Duration) {
+        self.keeper.stop().await;
         let now = Instant::now();
         self.each_channel(now, |channel| channel.close(now, reason, hold));
         self.plane.settle();
@@ -230,7 +241,6 @@ impl Engine {
             }
             Event::Failed { channel, half, error } => {
                 self.with_channel(channel, now, |c, _| c.handle_failed(now, half, &error));
-                self.heal_routes().await;
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use meshtun_dataplane::{ChannelId, Command};
-use meshtun_netlink::Step;
 
 use super::Engine;
 use crate::surroundings;
@@ -37,18 +36,9 @@ impl Engine {
         let name = &self.links[link].view.name;
         tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.mtu(name));
         self.surroundings.mtus.insert(name.clone(), mtu);
-        for channel in self.channels_of(&self.links[link]) {
-            let step = Step::ConfigureDevice {
-                name: channel.view.device.clone(),
-                alias: None,
-                mtu: Some(mtu.into()),
-                txqueuelen: None,
-                up: false,
-            };
-            match self.network.apply(&step).await {
-                Ok(()) => self.plane.send(channel.id, Command::Mtu(mtu)),
-                Err(error) => tracing::error!("{error}"),
-            }
+        match self.keeper.want(self.gateway.view.clone(), self.surroundings.clone()).await {
+            Ok(_) => self.links[link].channels.iter().for_each(|id| self.plane.send(*id, Command::Mtu(mtu))),
+            Err(error) => tracing::error!("{error}"),
         }
     }
 }

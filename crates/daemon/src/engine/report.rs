@@ -24,6 +24,7 @@ pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
         gateway: gateway(&engine.gateway.view),
         links,
         dropped,
+        alarms: engine.alarms.clone(),
     }
 }
 

@@ -28,6 +28,7 @@ fn sample() -> Status {
     Status {
         version: "0.1.0".into(),
         pid: 4711,
+        alarms: vec!["no interface has this gateway's `address` 10.207.0.1".into()],
         started: 1_799_999_990,
         workers: 2,
         gateway: Gateway {

@@ -20,6 +20,9 @@ pub(super) fn render(status: &Status, now: u64) -> String {
         status.pid,
         age(now.saturating_sub(status.started))
     );
+    for alarm in &status.alarms {
+        wrap(&mut text, &format!("attention: {alarm}"));
+    }
     for link in &status.links {
         let _ = write!(text, "\n{}", render_link(link, now));
     }

@@ -38,6 +38,7 @@ fn status(endpoint: &str) -> Status {
     Status {
         version: "0.1.0".into(),
         pid: 4711,
+        alarms: Vec::new(),
         started: NOW - 200_000,
         workers: 2,
         gateway: Gateway {

@@ -1,0 +1,153 @@
+//! What is kept, and what is known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshtun_config::View;
+use meshtun_netlink::{Actual, Desired};
+
+use super::Finding;
+use crate::{desired::desired, surroundings::Surroundings};
+
+/// What the kernel shall hold, and how it was when it was looked at last.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) view: View,
+    desired: Desired,
+    /// Our devices and their indexes.
+    pub(super) known: BTreeMap<String, u32>,
+    /// Devices that a person has set down.
+    held: BTreeSet<String>,
+    /// None before the first look, which tells nothing new.
+    pub(super) alarms: Option<Vec<String>>,
+}
+
+impl State {
+    pub(super) fn new(view: View, surroundings: Surroundings) -> State {
+        let desired = desired(&view, &surroundings);
+        State { view, desired, known: BTreeMap::new(), held: BTreeSet::new(), alarms: None }
+    }
+
+    /// Something else is wanted from here on; gives what was wanted before, for [`State::put_back`].
+    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) -> (View, Desired) {
+        let desired = std::mem::replace(&mut self.desired, desired(&view, &surroundings));
+        let view = std::mem::replace(&mut self.view, view);
+        self.mark_held();
+        (view, desired)
+    }
+
+    pub(super) fn put_back(&mut self, (view, desired): (View, Desired)) {
+        (self.view, self.desired) = (view, desired);
+        self.mark_held();
+    }
+
+    pub(super) fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// Takes note of devices that were set down since the last look.
+    pub(super) fn note_set_down(&mut self, actual: &Actual) -> Vec<Finding> {
+        let is_down = |(name, index): &(&String, &u32)| {
+            actual.devices.get(*name).is_some_and(|device| device.index == **index && !device.up)
+        };
+        let down = self.known.iter().filter(is_down).map(|(name, _)| name.clone());
+        let news: Vec<String> = down.filter(|name| !self.held.contains(name)).collect();
+        self.held.extend(news.iter().cloned());
+        self.mark_held();
+        news.into_iter().map(Finding::SetDown).collect()
+    }
+
+    /// Takes note of devices that were set up again. To be asked before the routes are compared.
+    pub(super) fn note_set_up(&mut self, actual: &Actual) -> Vec<Finding> {
+        let up = |name: &&String| actual.devices.get(*name).is_none_or(|device| device.up);
+        let news: Vec<String> = self.held.iter().filter(up).cloned().collect();
+        news.iter().for_each(|name| _ = self.held.remove(name));
+        self.mark_held();
+        // One that was deleted is made anew, which is told otherwise.
+        news.into_iter().filter(|name| actual.devices.contains_key(name)).map(Finding::SetUp).collect()
+    }
+
+    /// Takes note of all devices of ours; those that were made anew since the last look are told.
+    pub(super) fn know(&mut self, actual: &Actual) -> Vec<Finding> {
+        let devices = self.desired.devices.iter().filter_map(|device| actual.devices.get(&device.name));
+        let known: BTreeMap<String, u32> =
+            devices.filter(|device| device.is_ours()).map(|device| (device.name.clone(), device.index)).collect();
+        let is_new = |(name, index): &(&String, &u32)| self.known.get(*name).is_some_and(|before| before != *index);
+        let made = known.iter().filter(is_new).map(|(name, _)| Finding::Made(name.clone())).collect();
+        // A device that is gone for now keeps its old index, so that the next one is seen to be another.
+        let gone = std::mem::take(&mut self.known).into_iter();
+        let desired: BTreeSet<&str> = self.desired.devices.iter().map(|device| device.name.as_str()).collect();
+        self.known = gone.filter(|(name, _)| desired.contains(name.as_str())).collect();
+        self.known.extend(known);
+        made
+    }
+
+    fn mark_held(&mut self) {
+        for device in &mut self.desired.devices {
+            device.held_down = self.held.contains(&device.name);
+        }
+        let desired = &self.desired.devices;
+        self.held.retain(|name| desired.iter().any(|device| device.name == *name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshtun_config::Mesh;
+    use meshtun_netlink::{ActualDevice, TunFlags};
+
+    use super::*;
+    use crate::fixtures;
+
+    fn state() -> State {
+        let view = fixtures::view(&Mesh::parse("mesh.toml", &fixtures::mesh("")).unwrap());
+        State::new(view, Surroundings::default())
+    }
+
+    fn actual(state: &State) -> Actual {
+        let devices = (1..).zip(&state.desired.devices).map(|(index, device)| {
+            let present = ActualDevice {
+                name: device.name.clone(),
+                index,
+                tun: Some(TunFlags { layer3: true, multi_queue: false, persistent: true }),
+                alias: Some(device.alias.clone()),
+                mtu: 1420,
+                txqueuelen: 500,
+                up: true,
+                carrier: false,
+                addresses: Vec::new(),
+                qdisc: None,
+            };
+            (device.name.clone(), present)
+        });
+        Actual { devices: devices.collect(), ..Actual::default() }
+    }
+
+    #[test]
+    fn a_device_set_down_is_held_until_it_is_up_again_and_each_is_told_once() {
+        let mut state = state();
+        let mut actual = actual(&state);
+        assert_eq!(state.know(&actual), []);
+        assert_eq!(state.note_set_down(&actual), []);
+        actual.devices.get_mut("nq1").unwrap().up = false;
+        assert_eq!(state.note_set_down(&actual), [Finding::SetDown("nq1".into())]);
+        assert_eq!((state.note_set_down(&actual), state.note_set_up(&actual)), (vec![], vec![]));
+        let held = |state: &State| state.desired.devices.iter().filter(|device| device.held_down).count();
+        assert_eq!(held(&state), 1);
+        actual.devices.get_mut("nq1").unwrap().up = true;
+        assert_eq!(state.note_set_up(&actual), [Finding::SetUp("nq1".into())]);
+        assert_eq!((held(&state), state.note_set_up(&actual)), (0, vec![]));
+    }
+
+    #[test]
+    fn a_device_made_anew_is_told_whenever_that_comes_to_light() {
+        let mut state = state();
+        let mut actual = actual(&state);
+        state.know(&actual);
+        let mut device = actual.devices.remove("nq0").unwrap();
+        assert_eq!(state.know(&actual), []);
+        device.index = 77;
+        actual.devices.insert("nq0".into(), device);
+        assert_eq!(state.know(&actual), [Finding::Made("nq0".into())]);
+        assert_eq!(state.know(&actual), []);
+    }
+}

@@ -1,0 +1,35 @@
+//! The underlay's device and address go and come back.
+
+use netns_lab::{topology::UNDERLAY, trial};
+
+use super::{under_traffic, with_internet};
+use crate::bed::{assert_unreachable, run};
+
+#[test]
+fn an_underlay_address_that_goes_and_comes_back_ends_nothing() {
+    trial::run_with_tun(|| {
+        let mut bed = with_internet(2);
+        under_traffic(&mut bed, |bed| {
+            let address = bed.topology.sites[0].underlay;
+            let shown = run(bed.gateway(0), &format!("ip -o address show to {address}"));
+            let address = shown.split_whitespace().nth(3).expect("the address is there").to_owned();
+            run(bed.gateway(0), &format!("ip address del {address} dev {UNDERLAY}"));
+            run(bed.gateway(0), &format!("ip address add {address} dev {UNDERLAY}"));
+        });
+        assert!(bed.gateways[0].ended().expect("it can be asked").is_none(), "the daemon runs on");
+    });
+}
+
+#[test]
+fn an_underlay_device_that_goes_down_and_up_ends_nothing() {
+    trial::run_with_tun(|| {
+        let mut bed = with_internet(2);
+        under_traffic(&mut bed, |bed| {
+            run(bed.gateway(0), &format!("ip link set {UNDERLAY} down"));
+            // Sooner or later both ends have noticed, and packets meet the route beneath.
+            assert_unreachable(bed.host(0), bed.addresses(1)[0]);
+            run(bed.gateway(0), &format!("ip link set {UNDERLAY} up"));
+        });
+        assert!(bed.gateways[0].ended().expect("it can be asked").is_none(), "the daemon runs on");
+    });
+}
