@@ -9,6 +9,7 @@
 //! | [`topology`] | two gateways with a host behind each, three sites, an optional way out by default routes |
 //! | [`mesh`], [`program`], [`gateway`] | a `mesh.toml` for a topology, the `meshtun` program, running gateways |
 //! | [`load`] | TCP flows with a recognisable payload, UDP trains with sequence numbers |
+//! | [`faults`] | an underlay in userspace that delays, loses, reorders, doubles, damages and limits |
 //! | [`firewall`] | faults that are on or off: channels blocked one way or both |
 //! | [`scenario`] | files that say what happens and what is expected, played |
 //! | [`watch`] | what passes the underlay: clear packets, datagrams that are not the link's |
@@ -42,6 +43,7 @@
 pub mod child;
 pub mod cpu;
 mod error;
+pub mod faults;
 pub mod firewall;
 mod footprint;
 pub mod gateway;

@@ -83,6 +83,13 @@ fn carries(end: End<'_>) -> Result<(), LabError> {
     has_it.map_err(|source| end.node.kernel_says(format!("wait for {}", end.device), source))
 }
 
+pub(crate) fn set_mtu(node: &Node, device: &str, mtu: u32) -> Result<(), LabError> {
+    request(node, format!("set {device} mtu {mtu}"), async |handle| {
+        let index = index_of(&handle, device).await?;
+        handle.link().set(LinkMessageBuilder::<LinkUnspec>::new().index(index).mtu(mtu).build()).execute().await
+    })
+}
+
 pub(crate) fn add_address(node: &Node, device: &str, address: IpNet) -> Result<(), LabError> {
     request(node, format!("add address {address} to {device}"), async |handle| {
         let index = index_of(&handle, device).await?;

@@ -14,14 +14,20 @@
 mod addresses;
 mod drawing;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
+use meshtun_sys::tun::Tap;
 
 use crate::{
     Lab, LabError, Node,
+    faults::Faults,
     lab::End,
     mesh::{GatewayEntry, LinkEntry, MeshFile},
+    netlink,
     program::Keys,
 };
 
@@ -68,6 +74,8 @@ pub struct Options {
     pub internet: bool,
     /// Names the lab: see [`Lab::named`].
     pub name: Option<String>,
+    /// Puts an underlay in userspace between the gateways, whose random numbers begin here: see [`Topology::faults`].
+    pub faults: Option<u64>,
 }
 
 /// A built topology.
@@ -81,6 +89,8 @@ pub struct Topology {
     pub internet: Option<Node>,
     /// The node between the gateways in [`Shape::ThreeSites`]; its devices are called as the gateways.
     pub router: Option<Node>,
+    /// The underlay in userspace, with [`Options::faults`]: all gateways are on one segment, without a router.
+    pub faults: Option<Faults>,
     /// Its namespaces and cables.
     pub lab: Lab,
 }
@@ -110,7 +120,7 @@ pub struct Site {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { underlay: Family::V4, mtu: ETHERNET, internet: false, name: None }
+        Options { underlay: Family::V4, mtu: ETHERNET, internet: false, name: None, faults: None }
     }
 }
 
@@ -124,13 +134,14 @@ impl Topology {
     /// [`LabError`]; what was made until then is gone again.
     pub fn build(shape: Shape, options: &Options) -> Result<Topology, LabError> {
         let lab = options.name.as_deref().map_or_else(Lab::new, Lab::named)?;
-        let mut topology = Topology { shape, sites: Vec::new(), internet: None, router: None, lab };
+        let mut topology = Topology { shape, sites: Vec::new(), internet: None, router: None, faults: None, lab };
         for number in 1..=shape.sites() {
             topology.add_site(number, options)?;
         }
-        match shape {
-            Shape::TwoGateways => topology.join_directly(options)?,
-            Shape::ThreeSites => topology.join_by_router(options)?,
+        match (options.faults, shape) {
+            (Some(seed), _) => topology.join_in_userspace(options, seed)?,
+            (None, Shape::TwoGateways) => topology.join_directly(options)?,
+            (None, Shape::ThreeSites) => topology.join_by_router(options)?,
         }
         if options.internet {
             topology.add_internet()?;
@@ -182,16 +193,21 @@ impl Topology {
 
     /// Where a gateway sends what is for another one.
     fn underlay_hop(&self, from: &Site, to: &Site) -> IpAddr {
-        match self.shape {
-            Shape::TwoGateways => to.underlay,
-            Shape::ThreeSites => addresses::router(from.number, family_of(from.underlay)),
+        match self.router {
+            None => to.underlay,
+            Some(_) => addresses::router(from.number, family_of(from.underlay)),
         }
     }
 
     fn add_site(&mut self, number: u8, options: &Options) -> Result<(), LabError> {
         let gateway = self.lab.add_node(&format!("g{number}"))?;
         let host = self.lab.add_node(&format!("host{number}"))?;
-        let site = Site::new(number, gateway, host, addresses::underlay(self.shape, number, options.underlay));
+        let site = Site::new(
+            number,
+            gateway,
+            host,
+            addresses::underlay(layout(self.shape, options), number, options.underlay),
+        );
         self.lab.connect(end(&site.gateway, LAN), end(&site.host, LAN), options.mtu.max(ETHERNET))?;
         for (node, v4, v6) in
             [(&site.gateway, site.gateway_v4, site.gateway_v6), (&site.host, site.host_v4, site.host_v6)]
@@ -211,6 +227,20 @@ impl Topology {
         for site in [one, two] {
             site.gateway.add_address(UNDERLAY, addresses::on_underlay(self.shape, site.underlay))?;
         }
+        Ok(())
+    }
+
+    fn join_in_userspace(&mut self, options: &Options, seed: u64) -> Result<(), LabError> {
+        let mut taps = Vec::new();
+        for Site { gateway, underlay, .. } in &self.sites {
+            let failed = |source: io::Error| gateway.kernel_says(format!("add the tap {UNDERLAY}"), source);
+            taps.push(gateway.run(|| Tap::create(UNDERLAY))?.map_err(|error| failed(error.into()))?);
+            netlink::set_mtu(gateway, UNDERLAY, options.mtu)?;
+            gateway.set_up(UNDERLAY, true)?;
+            gateway.add_address(UNDERLAY, addresses::on_underlay(layout(self.shape, options), *underlay))?;
+        }
+        let failed = |source| LabError::Start { node: "underlay".into(), program: "its thread".into(), source };
+        self.faults = Some(Faults::start(taps, seed).map_err(failed)?);
         Ok(())
     }
 
@@ -292,6 +322,11 @@ impl Shape {
 fn add_default_routes(node: &Node, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), LabError> {
     node.add_route(addresses::everything(net(v4, 32)), v4.into())?;
     node.add_route(addresses::everything(net(v6, 128)), v6.into())
+}
+
+/// Whose addresses the underlay has: on one segment, those of the two gateways and so on.
+fn layout(shape: Shape, options: &Options) -> Shape {
+    if options.faults.is_some() { Shape::TwoGateways } else { shape }
 }
 
 fn family_of(address: IpAddr) -> Family {

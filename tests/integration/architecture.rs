@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "meshtun-daemon",
         &["meshtun-config", "meshtun-dataplane", "meshtun-netlink", "meshtun-offload", "meshtun-proto", "meshtun-sys"],
     ),
-    ("netns-lab", &["meshtun-sys"]),
+    ("netns-lab", &["meshtun-sys", "meshtun-testkit"]),
     ("meshtun-fuzz", &["meshtun-config", "meshtun-offload", "meshtun-proto"]),
     ("meshtun", &["meshtun-config", "meshtun-daemon", "netns-lab"]),
 ];

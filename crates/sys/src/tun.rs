@@ -5,6 +5,7 @@
 
 mod attach;
 mod carrier;
+mod tap;
 
 use std::{
     io::{self, IoSlice},
@@ -13,6 +14,7 @@ use std::{
 
 pub use attach::{AttachError, access, create, remove};
 pub use carrier::CarrierSwitch;
+pub use tap::Tap;
 
 use crate::ioctl;
 

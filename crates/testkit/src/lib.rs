@@ -3,16 +3,19 @@
 //! Nothing here sleeps, opens a socket or knows another crate of meshtun:
 //!
 //! - [`clock`]: a time that goes on only when it is told to.
-//! - [`underlay`]: carries datagrams between addresses, and loses, delays, duplicates, reorders,
-//!   corrupts and blocks them by a seed: the same seed gives the same run.
+//! - [`line`]: decides, by a seed, what one direction of a path loses, delays, duplicates, reorders, corrupts, blocks
+//!   and limits: the same seed gives the same fates.
+//! - [`underlay`]: carries datagrams between addresses, over such lines.
 //! - [`packet`]: inner packets of IPv4 and IPv6 with correct checksums, and their verification.
 
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod line;
 pub mod packet;
 pub mod underlay;
 
 pub use clock::Clock;
+pub use line::{Fate, Line, Loss, Path};
 pub use packet::{Packet, Tcp};
-pub use underlay::{Datagram, Path, Statistics, Underlay};
+pub use underlay::{Datagram, Statistics, Underlay};

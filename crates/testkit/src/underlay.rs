@@ -15,50 +15,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
-/// How one direction between two addresses behaves. Probabilities are from 0 to 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Path {
-    /// What every datagram takes.
-    pub latency: Duration,
-    /// The most that is added to it; the order of datagrams is kept.
-    pub jitter: Duration,
-    /// The share that is lost.
-    pub loss: f64,
-    /// The share that arrives twice.
-    pub duplication: f64,
-    /// The share that is held back by up to [`Path::held_back`], so that later ones overtake it.
-    pub reordering: f64,
-    /// The most that a reordered datagram is held back.
-    pub held_back: Duration,
-    /// The share in which one bit is flipped.
-    pub corruption: f64,
-    /// Loses everything.
-    pub blocked: bool,
-    /// Loses what is longer, in bytes of payload.
-    pub mtu: usize,
-}
-
-impl Path {
-    /// A perfect path of a given latency.
-    pub fn after(latency: Duration) -> Self {
-        Path {
-            latency,
-            jitter: Duration::ZERO,
-            loss: 0.0,
-            duplication: 0.0,
-            reordering: 0.0,
-            held_back: latency * 4,
-            corruption: 0.0,
-            blocked: false,
-            mtu: usize::MAX,
-        }
-    }
-}
+use crate::line::{Arrival, Fate, Line, Loss, Path};
 
 /// What arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +43,8 @@ pub struct Statistics {
     pub blocked: u64,
     /// Lost for their length.
     pub too_long: u64,
+    /// Lost before a limit whose queue was full.
+    pub overflowed: u64,
     /// Copies that were added.
     pub duplicated: u64,
     /// Datagrams that were held back.
@@ -97,11 +58,9 @@ type Direction = (SocketAddr, SocketAddr);
 /// The network.
 #[derive(Debug)]
 pub struct Underlay {
-    rng: StdRng,
+    seed: u64,
     default: Path,
-    paths: HashMap<Direction, Path>,
-    /// When the last datagram of a direction arrives that was not reordered.
-    last_arrivals: HashMap<Direction, Instant>,
+    lines: HashMap<Direction, Line>,
     /// By arrival, then by the order of sending.
     under_way: BTreeMap<(Instant, u64), Datagram>,
     next_number: u64,
@@ -112,10 +71,9 @@ impl Underlay {
     /// A network whose every direction behaves as `default` until told otherwise.
     pub fn new(seed: u64, default: Path) -> Self {
         Underlay {
-            rng: StdRng::seed_from_u64(seed),
+            seed,
             default,
-            paths: HashMap::new(),
-            last_arrivals: HashMap::new(),
+            lines: HashMap::new(),
             under_way: BTreeMap::new(),
             next_number: 0,
             statistics: Statistics::default(),
@@ -124,7 +82,7 @@ impl Underlay {
 
     /// The behaviour of one direction, to be changed; what is under way is not affected.
     pub fn path(&mut self, from: SocketAddr, to: SocketAddr) -> &mut Path {
-        self.paths.entry((from, to)).or_insert_with(|| self.default.clone())
+        self.line(from, to).path_mut()
     }
 
     /// Blocks or opens one direction.
@@ -135,14 +93,17 @@ impl Underlay {
     /// Sends a datagram, or loses it.
     pub fn send(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.statistics.sent += 1;
-        let path = self.paths.get(&(from, to)).unwrap_or(&self.default).clone();
-        if self.is_lost(&path, bytes.len()) {
-            return;
-        }
-        let copies = if self.rng.random_bool(path.duplication) { 2 } else { 1 };
-        self.statistics.duplicated += copies - 1;
-        for _ in 0..copies {
-            self.dispatch(now, &path, Datagram { from, to, bytes: bytes.clone() });
+        match self.line(from, to).send(now, bytes.len()) {
+            Fate::Lost(Loss::Chance) => self.statistics.lost += 1,
+            Fate::Lost(Loss::Blocked) => self.statistics.blocked += 1,
+            Fate::Lost(Loss::TooLong) => self.statistics.too_long += 1,
+            Fate::Lost(Loss::Overflow) => self.statistics.overflowed += 1,
+            Fate::Arrives(first, second) => {
+                self.statistics.duplicated += u64::from(second.is_some());
+                for arrival in [Some(first), second].into_iter().flatten() {
+                    self.dispatch(arrival, Datagram { from, to, bytes: bytes.clone() });
+                }
+            }
         }
     }
 
@@ -174,43 +135,28 @@ impl Underlay {
         self.statistics
     }
 
-    fn is_lost(&mut self, path: &Path, len: usize) -> bool {
-        let lost = self.rng.random_bool(path.loss);
-        let reason = match () {
-            () if path.blocked => &mut self.statistics.blocked,
-            () if len > path.mtu => &mut self.statistics.too_long,
-            () if lost => &mut self.statistics.lost,
-            () => return false,
-        };
-        *reason += 1;
-        true
+    /// Each direction draws by itself, from a seed that follows from the order in which directions were first used.
+    fn line(&mut self, from: SocketAddr, to: SocketAddr) -> &mut Line {
+        let seed = self.seed.wrapping_add((self.lines.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let default = &self.default;
+        self.lines.entry((from, to)).or_insert_with(|| Line::new(seed, default.clone()))
     }
 
-    fn dispatch(&mut self, now: Instant, path: &Path, mut datagram: Datagram) {
-        if self.rng.random_bool(path.corruption) && !datagram.bytes.is_empty() {
-            let bit = self.rng.random_range(0..datagram.bytes.len() * 8);
+    fn dispatch(&mut self, arrival: Arrival, mut datagram: Datagram) {
+        if let Some(bit) = arrival.flipped {
             datagram.bytes[bit / 8] ^= 1 << (bit % 8);
             self.statistics.corrupted += 1;
         }
-        let arrival = self.arrival(now, path, (datagram.from, datagram.to));
-        self.under_way.insert((arrival, self.next_number), datagram);
+        self.statistics.reordered += u64::from(arrival.held_back);
+        self.under_way.insert((arrival.at, self.next_number), datagram);
         self.next_number += 1;
-    }
-
-    fn arrival(&mut self, now: Instant, path: &Path, direction: Direction) -> Instant {
-        let arrival = now + path.latency + path.jitter.mul_f64(self.rng.random());
-        if self.rng.random_bool(path.reordering) {
-            self.statistics.reordered += 1;
-            return arrival + path.held_back.mul_f64(self.rng.random());
-        }
-        let last = self.last_arrivals.entry(direction).or_insert(arrival);
-        *last = arrival.max(*last);
-        *last
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use netns_lab::{
+    faults::Faults,
     load::TcpLoad,
     privilege::{self, Privilege},
     signals,
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pinned: Vec<_> = pinned.collect();
     send_in_clear(&topology, duration)?;
     drop(topology);
+    send_in_userspace(duration)?;
     let left: Vec<_> = pinned.iter().filter(|path| path.exists()).collect();
     ensure!(left.is_empty(), "left behind: {left:?}");
     row("clean-up", "nothing is left");
@@ -61,6 +63,22 @@ fn send_in_clear(topology: &Topology, duration: Duration) -> anyhow::Result<()> 
     row("load", &format!("{:.2} Gb/s from host1 to host2, in clear", report.gigabits_per_second()));
     ensure!(seen.clear_packets > 0, "the watch on the underlay saw none of it");
     row("watch", &format!("saw {} clear packets", seen.clear_packets));
+    Ok(())
+}
+
+/// Traffic over the underlay in userspace, without a fault: how much of it there can be.
+fn send_in_userspace(duration: Duration) -> anyhow::Result<()> {
+    if privilege::tun_device().is_err() {
+        return Ok(());
+    }
+    let topology = Topology::build(Shape::TwoGateways, &Options { faults: Some(1), ..Options::default() })?;
+    let [one, two] = [&topology.sites[0], &topology.sites[1]];
+    let load = TcpLoad { duration, ..TcpLoad::new(&one.gateway, &two.gateway, two.underlay) };
+    let report = load.run(|_| {})?;
+    let counts = topology.faults.as_ref().map(Faults::counts).unwrap_or_default();
+    let packets: u64 = counts.iter().map(|(_, counts)| counts.delivered).sum();
+    let rate = packets as f64 / report.elapsed.as_secs_f64();
+    row("faults", &format!("{:.2} Gb/s, {rate:.0} packets a second in userspace", report.gigabits_per_second()));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! - `lab`: names, folders, programs and namespaces, and that nothing of them is left;
 //! - `topology`: who reaches whom;
 //! - `load`, `steady`, `watch`: traffic is counted and seen, on topologies without a tunnel;
-//! - `firewall`: faults that are on or off;
+//! - `faults`, `firewall`: faults of the underlay in userspace, faults that are on or off;
 //! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
 //! - `command`: the `netns-lab` program;
 //! - `compare`: a small comparison with the real meshtun;
@@ -11,6 +11,7 @@
 
 mod command;
 mod compare;
+mod faults;
 mod firewall;
 mod gateway;
 mod lab;

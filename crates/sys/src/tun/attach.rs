@@ -19,6 +19,9 @@ const CLONE_DEVICE: &str = "/dev/net/tun";
 /// Fork to exec takes under 2 ms on a loaded machine.
 const MOMENT: Duration = Duration::from_millis(20);
 
+/// Refuses a name that exists (linux/if_tun.h).
+const IFF_TUN_EXCL: c_int = 0x8000;
+
 /// Why a device could not be attached.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -134,11 +137,17 @@ pub fn access() -> Result<(), AttachError> {
 pub fn create(name: &str) -> Result<(), AttachError> {
     let other = |error| AttachError::from_io(name, error);
     let fd = open(name)?;
-    /// Refuses a name that exists (linux/if_tun.h).
-    const IFF_TUN_EXCL: c_int = 0x8000;
     set_interface(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | IFF_TUN_EXCL).map_err(other)?;
     set_owner(&fd, process::effective_uid()).map_err(other)?;
     set_persistent(&fd, true).map_err(other)
+}
+
+/// Makes a tap device that lasts as long as the descriptor; fails if the interface exists.
+pub(super) fn create_tap(name: &str) -> Result<OwnedFd, AttachError> {
+    let other = |error| AttachError::from_io(name, error);
+    let fd = open(name)?;
+    set_interface(&fd, name, libc::IFF_TAP | libc::IFF_NO_PI | IFF_TUN_EXCL).map_err(other)?;
+    Ok(fd)
 }
 
 /// Removes a persistent tun device to which no process is attached.
