@@ -5,8 +5,9 @@
 //! everybody's ping. So the device is read until it is empty, always, and what cannot be sealed at once waits here, by
 //! FQ-CoDel (RFC 8290): a queue for each flow, served in turn by deficit round robin; a flow that had nothing waiting
 //! goes first; and a flow whose packets have waited longer than [`codel::TARGET`] for [`codel::INTERVAL`] loses some
-//! (RFC 8289): of a super-packet only the first segment, since that is what the RFC means by a packet. When the half has its share of the worker's memory, which is as much as is left over, its longest queue
-//! loses its oldest packet.
+//! (RFC 8289): of a super-packet only the first segment, since that is what the RFC means by a packet. While as many wait as
+//! are [`ENOUGH`], flows lose one without that patience. When the half has its share of the worker's memory, which is as
+//! much as is left over, its longest queue loses its oldest packet.
 //!
 //! A flow's packets never overtake each other. Differences from the RFC: the quantum is a whole super-packet, and
 //! packets are dropped where it would mark them.
@@ -30,6 +31,10 @@ const FLOWS: usize = 128;
 
 /// Bytes that a flow may send before it is the next one's turn: one super-packet.
 const QUANTUM: i32 = 65_536;
+
+/// Super-packets that may wait in one half (1.5 MiB, 2 ms at 6 Gb/s) before its flows are told to slow down at once,
+/// without [`codel::INTERVAL`]'s patience. What comes in a burst still finds room.
+const ENOUGH: usize = 24;
 
 /// The queue of one sending half. Its packets lie in the [`Pool`] of the worker.
 #[derive(Debug)]
@@ -132,7 +137,8 @@ impl Queue {
         flow.deficit -= pool.bytes(slot).len() as i32;
         let waited = now.saturating_duration_since(pool.since(slot));
         let is_late = flow.codel.judge(waited, flow.is_empty(), now) == Verdict::Drop;
-        Some(Next { slot, is_late })
+        let is_much = self.usage.of(Size::Large) >= ENOUGH && flow.hurry(now);
+        Some(Next { slot, is_late: is_late || is_much })
     }
 
     /// Makes room for a packet of this size: takes the oldest packet out of the flow that holds most slots of it. `false` if

@@ -1,10 +1,16 @@
 //! The packets of one flow, linked through the pool.
 
+use std::time::{Duration, Instant};
+
 use super::{
     NONE,
     codel::Codel,
     pool::{Pool, Size, Slot, Usage},
 };
+
+/// A loss slows TCP once a round trip, and one takes so long under load. With 10 ms TCP lost 5 % of its speed and round trips
+/// were no shorter.
+pub(super) const HEARD_AFTER: Duration = Duration::from_millis(30);
 
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -16,6 +22,8 @@ pub(super) struct Flow {
     /// What is left of its quantum.
     pub(super) deficit: i32,
     pub(super) codel: Codel,
+    /// When it last lost a segment because too much waited.
+    hurried: Option<Instant>,
     /// The flow behind it in its list.
     pub(super) next: u8,
     listed: bool,
@@ -29,6 +37,7 @@ impl Flow {
         usage: Usage::NONE,
         deficit: 0,
         codel: Codel::NEW,
+        hurried: None,
         next: NONE,
         listed: false,
     };
@@ -62,6 +71,17 @@ impl Flow {
         self.last = Some(slot);
         self.bytes += length;
         self.usage.add(pool, slot);
+    }
+
+    /// Whether the flow is to lose a segment because too much waits: one that has another super-packet waiting is, and not
+    /// again before it can have heard of it.
+    pub(super) fn hurry(&mut self, now: Instant) -> bool {
+        let is_building = self.usage.of(Size::Large) > 0;
+        if !is_building || self.hurried.is_some_and(|at| now.saturating_duration_since(at) < HEARD_AFTER) {
+            return false;
+        }
+        self.hurried = Some(now);
+        true
     }
 
     pub(super) fn remove_first(&mut self, pool: &mut Pool) -> Option<Slot> {

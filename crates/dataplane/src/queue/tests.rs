@@ -22,9 +22,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with_room(LARGE)
+    }
+
+    fn with_room(large: usize) -> Bench {
         Bench {
             queue: Queue::new(),
-            pool: Pool::new(2 * SMALL, 2 * LARGE),
+            pool: Pool::new(2 * SMALL, 2 * large),
             start: Instant::now(),
             lost: Vec::new(),
             late: Vec::new(),
@@ -186,6 +190,27 @@ fn a_flow_that_waits_too_long_for_too_long_loses_packets_and_no_other_does() {
     assert!(bench.late.len() >= 5, "{:?}", bench.late);
     assert!(bench.late.iter().all(|(flow, _)| *flow == 1), "{:?}", bench.late);
     assert!(bench.lost.is_empty(), "{:?}", bench.lost);
+}
+
+#[test]
+fn of_many_super_packets_the_flows_that_have_more_to_come_lose_a_segment_at_once_and_once_in_a_while() {
+    let mut bench = Bench::with_room(2 * ENOUGH);
+    let half = ENOUGH as u8 / 2;
+    (0..half).for_each(|number| bench.push(1, number, 65_535, 0));
+    (0..half).for_each(|number| bench.push(2, number, 65_535, 0));
+    assert_eq!((bench.pop(0), &bench.late[..]), (Some((1, 0)), &[][..]), "not more than may wait are left");
+    for number in half..half + 4 {
+        bench.push(1, number, 65_535, 0);
+        bench.push(2, number, 65_535, 0);
+    }
+    bench.push(3, 0, 65_535, 0);
+    assert_eq!([bench.pop(1), bench.pop(1)], [Some((2, 0)), Some((3, 0))]);
+    assert_eq!(bench.late, [(2, 0)], "nothing waits behind the third flow's");
+    assert_eq!([bench.pop(1), bench.pop(1)], [Some((1, 1)), Some((2, 1))]);
+    assert_eq!(bench.late, [(2, 0), (1, 1)]);
+    let heard = 1 + flow::HEARD_AFTER.as_millis() as u64;
+    assert_eq!([bench.pop(heard), bench.pop(heard)], [Some((1, 2)), Some((2, 2))]);
+    assert_eq!(bench.late, [(2, 0), (1, 1), (1, 2), (2, 2)]);
 }
 
 #[test]
