@@ -129,6 +129,10 @@ pub struct Channel {
     pub rx_packets: u64,
     /// Bytes received.
     pub rx_bytes: u64,
+    /// Transport messages sealed: packets, keepalives and control frames, handshakes not.
+    pub tx_messages: u64,
+    /// Transport messages that were authentic, whatever became of what was in them.
+    pub rx_messages: u64,
     /// ICMP errors of routers on the way that were let through (part of `rx_packets`).
     pub icmp_errors: u64,
     /// Packets and datagrams dropped, by reason; reasons that never happened are left out.

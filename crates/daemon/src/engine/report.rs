@@ -78,6 +78,8 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
         tx_bytes: counters.sending.bytes,
         rx_packets: counters.receiving.packets,
         rx_bytes: counters.receiving.bytes,
+        tx_messages: counters.sending.messages,
+        rx_messages: counters.receiving.messages,
         icmp_errors: counters.receiving.icmp_errors,
         dropped: dropped(channel, &counters),
     }

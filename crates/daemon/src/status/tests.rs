@@ -19,6 +19,8 @@ fn channel(number: u16, state: ChannelState) -> Channel {
         tx_bytes: 14_200,
         rx_packets: 9,
         rx_bytes: 640,
+        tx_messages: 14,
+        rx_messages: 12,
         icmp_errors: 0,
         dropped: BTreeMap::from([("replayed".into(), 3)]),
     }

@@ -32,7 +32,8 @@ pub struct TrainFigures {
     pub duplicated: u64,
     /// Datagrams that arrived in that time behind a later one.
     pub reordered: u64,
-    /// The longest time without a datagram of one train, among those that began in that time.
+    /// The longest time in which datagrams of one train were sent and none arrived, among those that began in that time.
+    /// While the sender stood still nothing could arrive; that does not count.
     pub gap: Duration,
     /// The train that had it.
     pub gap_of: String,
@@ -103,14 +104,14 @@ impl Account {
             total.reordered += within(&log.reordered);
             let mut arrivals: Vec<_> = log.arrived.iter().copied().filter(|at| *at != NEVER).collect();
             arrivals.sort_unstable();
-            let gap = longest(&arrivals, from..to, over);
+            let gap = longest_silence(&log.sent, &arrivals, from..to, over);
             if gap > total.gap {
                 (total.gap, total.gap_of) = (gap, name.clone());
             }
             let first = arrivals.get(arrivals.partition_point(|at| *at < from));
             let back = first.map(|first| time(first - from));
             total.back = total.back.zip(back).map(|(one, other)| one.max(other));
-            total.standstill = total.standstill.max(longest(&log.sent, from..to, over));
+            total.standstill = total.standstill.max(longest_pause(&log.sent, from..to));
         }
         total
     }
@@ -175,13 +176,27 @@ impl FlowLog {
     }
 }
 
-/// The longest time between two of these, or after the last until the end, that begins within.
-fn longest(ascending: &[Tick], within: Range<Tick>, over: Tick) -> Duration {
-    let begin = ascending.partition_point(|at| *at < within.start);
-    let end = ascending.partition_point(|at| *at < within.end);
-    let next = |at: usize| ascending.get(at + 1).copied().unwrap_or(over);
-    let gaps = (begin..end).map(|at| next(at).saturating_sub(ascending[at]));
-    time(gaps.max().unwrap_or(0))
+/// The longest time from the first datagram that was sent after an arrival to the next arrival, or the end, that begins
+/// within. Both lists ascend.
+fn longest_silence(sent: &[Tick], arrivals: &[Tick], within: Range<Tick>, over: Tick) -> Duration {
+    // What was sent before the very first arrival began the first silence.
+    let befores = [0].into_iter().chain(arrivals.iter().copied());
+    let nexts = arrivals.iter().copied().chain([over]);
+    let (mut longest, mut at) = (0, 0);
+    for (before, next) in befores.zip(nexts) {
+        while sent.get(at).is_some_and(|sent| *sent < before) {
+            at += 1;
+        }
+        let Some(begin) = sent.get(at).filter(|begin| within.contains(*begin)) else { continue };
+        longest = longest.max(next.saturating_sub(*begin));
+    }
+    time(longest)
+}
+
+/// The longest time between two of these, ascending, that begins within.
+fn longest_pause(ascending: &[Tick], within: Range<Tick>) -> Duration {
+    let pairs = ascending.windows(2).filter(|pair| within.contains(&pair[0]));
+    time(pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -207,18 +222,28 @@ mod tests {
     fn loss_belongs_to_the_time_of_sending_and_a_gap_to_the_time_of_its_beginning() {
         let account = account(&[11, 21, 31, 0, 0, 61, 71, 81, 91, 101]);
         let first = account.trains(ms(0)..ms(45));
-        assert_eq!((first.sent, first.lost, first.gap), (4, 1, ms(30)));
+        assert_eq!((first.sent, first.lost, first.gap), (4, 1, ms(21)));
         let second = account.trains(ms(45)..ms(200));
-        assert_eq!((second.sent, second.lost, second.gap), (6, 1, ms(10)));
+        assert_eq!((second.sent, second.lost, second.gap), (6, 1, ms(1)));
     }
 
     #[test]
     fn silence_to_the_end_is_a_gap_and_there_is_no_way_back_from_it() {
         let account = account(&[11, 21, 0, 0, 0, 0, 0, 0, 0, 0]);
         let figures = account.trains(ms(15)..ms(100));
-        assert_eq!((figures.gap, figures.lost), (ms(79), 7));
+        assert_eq!((figures.gap, figures.lost), (ms(70), 7));
         assert_eq!(account.trains(ms(50)..ms(100)).back, None);
         assert_eq!(figures.back, Some(ms(6)));
+    }
+
+    #[test]
+    fn while_the_sender_stands_still_nothing_is_missed() {
+        let sent = ticks(&[10, 20, 500, 510]);
+        let arrived = ticks(&[11, 21, 501, 511]);
+        let log = TrainLog { sent, arrived, ..TrainLog::default() };
+        let account = Account { train_names: vec!["t".into()], trains: vec![log], over: ms(520), ..Account::default() };
+        let figures = account.trains(ms(0)..ms(520));
+        assert_eq!((figures.gap, figures.standstill), (ms(1), ms(480)));
     }
 
     #[test]

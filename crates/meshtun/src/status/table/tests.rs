@@ -29,6 +29,8 @@ fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel 
         tx_bytes: 123_456_789_012,
         rx_packets: 900,
         rx_bytes: 64_000,
+        tx_messages: 0,
+        rx_messages: 0,
         icmp_errors: 0,
         dropped: BTreeMap::from([("replayed".into(), 3), ("forged".into(), 9)]),
     }
