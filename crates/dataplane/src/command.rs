@@ -37,6 +37,9 @@ pub enum Command {
     Use(u32),
     /// Inner packets received under this session pass from here on.
     Admit(u32),
+    /// What waits in the half's queue and in the device is sealed and sent under this session, if it carries inner packets
+    /// now, and no inner packet after that. It takes a bounded time; what is left then is dropped.
+    Drain(u32),
     /// Both keys of this session are forgotten.
     Retire(u32),
     /// Seals a control frame (or a keepalive, if empty) under this session and sends it.

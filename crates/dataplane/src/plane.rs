@@ -164,7 +164,7 @@ impl DataPlane {
         let Some(places) = self.places.get(&id) else { return };
         let (sending, receiving) = (places.sending, places.receiving);
         match command {
-            Command::InstallSend(_) | Command::Use(_) | Command::Seal { .. } | Command::Mtu(_) => {
+            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {
                 self.order(sending, Order::Command(id, Half::Sending, command));
             }
             Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) => {

@@ -157,7 +157,7 @@ impl ReceivingHalf {
             }
             Command::Filter(filter) => self.filter = filter,
             Command::Endpoint(endpoint) => self.endpoint = Some(endpoint.into()),
-            Command::InstallSend(_) | Command::Use(_) | Command::Seal { .. } | Command::Mtu(_) => {}
+            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@
 //! one turn can seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never
 //! used twice.
 
+mod drain;
 mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
@@ -170,6 +171,7 @@ impl SendingHalf {
         match command {
             Command::InstallSend(key) => self.install(key),
             Command::Use(session) => self.active = Some(session),
+            Command::Drain(session) => self.drain(session, scratch),
             Command::Retire(session) => self.retire(session),
             Command::Seal { session, plaintext } => self.seal_frame(session, &plaintext, scratch),
             Command::Endpoint(endpoint) => self.wire.endpoint = Some(endpoint.into()),

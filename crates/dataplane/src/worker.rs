@@ -205,7 +205,11 @@ impl Worker {
             }
             Order::Command(id, Half::Sending, command) => {
                 if let Some(half) = self.sending.get_mut(&id) {
+                    let was_stuck = half.is_stuck();
                     half.obey(command, &mut self.scratch);
+                    if was_stuck != half.is_stuck() {
+                        half.watch_again(&self.epoll);
+                    }
                 }
             }
             Order::Command(id, Half::Receiving, command) => {

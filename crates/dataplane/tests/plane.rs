@@ -354,6 +354,50 @@ fn a_retired_session_opens_and_seals_nothing() {
 }
 
 #[test]
+fn a_session_that_is_drained_before_it_retires_carries_all_that_waited() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::without_session(Suite::Aes256Gcm);
+            // On the worker's processor, so that it often finds many packets beside the order.
+            thread::pin_current(thread::available_cpus()[0]).unwrap();
+            let socket = UdpSocket::bind((OURS, 0)).unwrap();
+            for session in 1..20 {
+                let (send, _) = keys(Suite::Aes256Gcm, session, PEER_INDEX, 1, 2).into_halves(Instant::now());
+                let (_, opens) = keys(Suite::Aes256Gcm, PEER_INDEX, session, 2, 1).into_halves(Instant::now());
+                bench.opens = opens;
+                bench.plane.send(ID, Command::InstallSend(send));
+                bench.plane.send(ID, Command::Use(session));
+                bench.plane.settle();
+                for number in 0..150_u8 {
+                    socket.send_to(&[number; 100], (PEERS, 5)).unwrap();
+                }
+                bench.plane.send(ID, Command::Drain(session));
+                bench.plane.send(ID, Command::Retire(session));
+                bench.plane.settle();
+                for number in 0..150_u8 {
+                    assert_eq!(bench.receive()[28..128], [number; 100], "in order and unharmed");
+                }
+                socket.send_to(b"late", (PEERS, 5)).unwrap();
+                bench.await_drop(DropReason::NoSession, session.into(), "nothing but the packet after the drain");
+            }
+        })
+    });
+}
+
+#[test]
+fn a_drain_of_a_session_that_carries_nothing_changes_nothing() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::up(Suite::ChaCha20Poly1305);
+            bench.plane.send(ID, Command::Drain(OUR_INDEX + 1));
+            bench.plane.settle();
+            UdpSocket::bind((OURS, 0)).unwrap().send_to(b"on", (PEERS, 5)).unwrap();
+            assert_eq!(bench.receive()[28..30], *b"on");
+        })
+    });
+}
+
+#[test]
 fn an_authentic_message_from_elsewhere_tells_where_the_peer_is() {
     trial::run_with_tun(|| {
         in_namespace(|| {
