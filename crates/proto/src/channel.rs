@@ -21,22 +21,24 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zeroize::Zeroizing;
 
-use crate::control::Reason;
 use crate::noise::Peering;
 use crate::tai64n::Tai64n;
 use crate::{LocalIdentity, Suite};
 
 mod handshake;
 mod hello;
+mod leaving;
 mod output;
 mod sessions;
 pub mod timers;
 
 pub use handshake::HandshakeError;
 pub use hello::HELLO_VERSION;
+pub use leaving::LINGER;
 pub use output::{Destination, DownReason, Output, SessionInfo, State, Traffic, Unmatched};
 
 use handshake::Handshakes;
+use leaving::Leaving;
 use sessions::{Session, Sessions};
 use timers::Timers;
 
@@ -82,8 +84,8 @@ pub enum Peer {
 /// 3. After *every* call, [`Channel::poll_output`] until it returns `None`, each output carried
 ///    out in its order; then [`Channel::poll_timeout`], and [`Channel::handle_timeout`] when that
 ///    instant has come (earlier does no harm).
-/// 4. [`Channel::close`], the outputs a last time, and drop it. A closed channel ignores
-///    everything.
+/// 4. [`Channel::close`], and on as before until it [has ended](Channel::has_ended): then drop it.
+///    A closed channel ignores everything but its clock.
 ///
 /// `now` must never go back. Only [`Channel::handle_timeout`] makes initiations, so only it asks
 /// for a TAI64N stamp.
@@ -97,6 +99,8 @@ pub struct Channel {
     incarnation: u32,
     handshakes: Handshakes,
     sessions: Sessions,
+    /// Sessions that were left and still receive.
+    leaving: Leaving,
     timers: Timers,
     /// Exchanges of hellos that failed in a row without a word.
     silent_greetings: u32,
@@ -129,6 +133,7 @@ impl Channel {
             rng,
             handshakes: Handshakes::new(peering, &public_key, &peer_key),
             sessions: Sessions::new(our_initiations_win),
+            leaving: Leaving::default(),
             timers: Timers::new(now),
             silent_greetings: 0,
             last_error: None,
@@ -194,6 +199,7 @@ impl Channel {
     /// as `|| stamps.next(SystemTime::now())` of [`Stamps`](crate::tai64n::Stamps) does.
     pub fn handle_timeout(&mut self, now: Instant, stamp: impl FnOnce() -> Tai64n) {
         self.retire_expired(now);
+        self.go_on_leaving(now);
         self.go_down_if_silent(now);
         self.go_on_greeting(now);
         self.keep_alive(now);
@@ -210,15 +216,6 @@ impl Channel {
     /// The next order to carry out.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// Says goodbye to a meshtun peer, asking it to hold on for `hold`, and retires all sessions.
-    pub fn close(&mut self, now: Instant, reason: Reason, hold: Duration) {
-        self.retire_expired(now);
-        self.say_goodbye(reason, hold);
-        self.leave(DownReason::Closed);
-        self.started = false;
-        self.closed = true;
     }
 
     /// What the channel is doing.
@@ -259,18 +256,6 @@ impl Channel {
             self.down(DownReason::Expired);
         }
         self.outputs.push_back(Output::Retire(index));
-    }
-
-    /// Forgets all sessions and all handshakes that are under way.
-    fn leave(&mut self, reason: DownReason) {
-        if self.sessions.used().is_some() {
-            self.sessions.stop_using();
-            self.down(reason);
-        }
-        self.handshakes.forget_outstanding();
-        while let Some(index) = self.sessions.find(|_| true) {
-            self.retire(index);
-        }
     }
 
     fn down(&mut self, reason: DownReason) {

@@ -4,6 +4,7 @@
 //!   halves. No tests.
 //! - `start`: how a channel comes up, and how it does not.
 //! - `sessions`: renewal, expiry, keepalives, silence, goodbye.
+//! - `leaving`: what is under way when an end leaves.
 //! - `crossing`: both ends initiate at once, and any message is lost.
 //! - `hostile`: replays, cross-wiring, garbage, floods.
 //! - `boringtun`: plain WireGuard that nobody here wrote, at the other end.
@@ -17,6 +18,7 @@ mod pair {
     mod boringtun;
     mod crossing;
     mod hostile;
+    mod leaving;
     mod sessions;
     mod start;
 }

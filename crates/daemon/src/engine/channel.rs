@@ -322,6 +322,7 @@ impl Channel {
                 plane.send(self.id, Command::Use(session));
             }
             Output::Admit(session) => plane.send(self.id, Command::Admit(session)),
+            Output::Drain(session) => plane.send(self.id, Command::Drain(session)),
             Output::Retire(session) => plane.send(self.id, Command::Retire(session)),
             Output::Seal { session, plaintext } => plane.send(self.id, Command::Seal { session, plaintext }),
             Output::Endpoint(address) => self.handle_moved(now, address, plane),

@@ -294,6 +294,7 @@ impl Channel {
         while let Some(older) = self.sessions.in_the_way(!initiated_by_us) {
             self.retire(older);
         }
+        self.make_room_among_left();
         self.sessions.insert(Session {
             index,
             since: now,
@@ -319,7 +320,8 @@ impl Channel {
     fn new_index(&mut self) -> u32 {
         loop {
             let index = self.rng.random();
-            if self.sessions.get(index).is_none() && self.handshakes.position(index).is_none() {
+            let is_taken = self.sessions.get(index).is_some() || self.leaving.has(index);
+            if !is_taken && self.handshakes.position(index).is_none() {
                 return index;
             }
         }

@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 
 use super::output::{Output, Unmatched};
 use super::sessions::Session;
-use super::timers::MAX_HOLD;
-use super::{Channel, DownReason, Peer};
-use crate::control::{Frame, Reason};
+use super::{Channel, Peer};
+use crate::control::Frame;
 
 /// The version of the hello, and with it of all control frames.
 pub const HELLO_VERSION: u8 = 1;
@@ -238,30 +237,5 @@ impl Channel {
             generation,
         };
         self.outputs.push_back(Output::Seal { session, plaintext: hello.encode() });
-    }
-
-    /// A goodbye counts only under the newest session that the peer was admitted under: an older
-    /// one may have been held back on its way.
-    fn take_goodbye(&mut self, now: Instant, index: u32, reason: Reason, hold: Duration) {
-        if self.sessions.newest_admitted().is_none_or(|newest| newest.index != index) {
-            return;
-        }
-        self.leave(DownReason::Goodbye { reason, hold });
-        self.timers.slow = reason == Reason::Down;
-        self.timers.not_before = now + self.until_retry().max(hold.min(MAX_HOLD));
-    }
-
-    /// Says goodbye under every session that the peer may hold for the newest.
-    pub(super) fn say_goodbye(&mut self, reason: Reason, hold: Duration) {
-        if self.peer == Peer::WireGuard {
-            return;
-        }
-        let hold_ms = hold.as_millis().try_into().unwrap_or(u32::MAX);
-        let plaintext = Frame::Goodbye { reason, hold_ms }.encode();
-        let used = self.sessions.used().map(|session| session.index);
-        let newest = self.sessions.newest_admitted().map(|session| session.index);
-        let newest = newest.filter(|newest| used != Some(*newest));
-        let seal = |session| Output::Seal { session, plaintext: plaintext.clone() };
-        self.outputs.extend([newest, used].into_iter().flatten().map(seal));
     }
 }

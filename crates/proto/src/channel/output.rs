@@ -30,6 +30,9 @@ pub enum Output {
     Use(u32),
     /// Inner packets received under this session may pass.
     Admit(u32),
+    /// Seal and send what still waits under this session, and no inner packet after that; it goes on receiving until it is
+    /// retired. The [`Output::Down`] before it has taken the channel out of the owner's routes.
+    Drain(u32),
     /// Forget both keys of this session. They are kept until then, or until they expire.
     Retire(u32),
     /// Seal this plaintext (a control frame, or nothing at all: a keepalive) under this session,
@@ -67,6 +70,7 @@ impl fmt::Debug for Output {
             Output::InstallSend(key) => write!(f, "InstallSend({:#x})", key.local_index()),
             Output::Use(session) => write!(f, "Use({session:#x})"),
             Output::Admit(session) => write!(f, "Admit({session:#x})"),
+            Output::Drain(session) => write!(f, "Drain({session:#x})"),
             Output::Retire(session) => write!(f, "Retire({session:#x})"),
             Output::Seal { session, plaintext } => write!(f, "Seal({session:#x}, {plaintext:02x?})"),
             Output::Endpoint(address) => write!(f, "Endpoint({address})"),

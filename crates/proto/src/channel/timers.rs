@@ -122,7 +122,10 @@ impl Channel {
     /// The earliest of all that is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().map(Session::next_due).min();
-        [sessions, self.silent_at(), self.timers.keepalive_at, self.initiate_at()].into_iter().flatten().min()
+        [sessions, self.leaving.next_due(), self.silent_at(), self.timers.keepalive_at, self.initiate_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn retire_expired(&mut self, now: Instant) {

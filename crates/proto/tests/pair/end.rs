@@ -266,6 +266,8 @@ impl End {
                 self.admitted.insert(session);
                 self.log.admits += 1;
             }
+            // Nothing waits in the model.
+            Output::Drain(session) => self.used = self.used.filter(|used| *used != session),
             Output::Retire(session) => self.retire(session),
             Output::Endpoint(address) => {
                 self.endpoint = Some(address);

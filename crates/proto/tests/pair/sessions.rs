@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meshtun_proto::Suite;
-use meshtun_proto::channel::{Channel, DownReason, State};
+use meshtun_proto::channel::{Channel, DownReason, LINGER, State};
 use meshtun_proto::control::{Frame, Reason};
 use meshtun_testkit::Path;
 use rand::rngs::StdRng;
@@ -294,6 +294,7 @@ fn a_plain_wireguard_peer_is_told_and_believed_no_goodbye() {
     assert!(world.ends[B].is_up());
     let messages = world.ends[A].traffic.sent_messages;
     world.call(A, |channel, now| channel.close(now, Reason::Down, Duration::ZERO));
+    world.run(LINGER);
     assert_eq!(world.ends[A].traffic.sent_messages, messages);
     assert_eq!(world.ends[A].sessions(), 0);
 }
