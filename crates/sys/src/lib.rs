@@ -25,6 +25,7 @@ pub mod lock;
 pub mod netns;
 mod option;
 pub mod process;
+pub mod service;
 pub mod tcp;
 pub mod thread;
 pub mod tun;

@@ -14,6 +14,8 @@ pub enum Signal {
     Terminate,
     /// SIGINT: what Ctrl-C sends.
     Interrupt,
+    /// SIGHUP: read the configuration again.
+    Hangup,
     /// SIGKILL: end at once.
     Kill,
 }
@@ -43,6 +45,7 @@ pub fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     let signal = match signal {
         Signal::Terminate => rustix::process::Signal::TERM,
         Signal::Interrupt => rustix::process::Signal::INT,
+        Signal::Hangup => rustix::process::Signal::HUP,
         Signal::Kill => rustix::process::Signal::KILL,
     };
     Ok(kill_process(checked(pid)?, signal)?)

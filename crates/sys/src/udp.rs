@@ -14,7 +14,7 @@ mod message;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -87,6 +87,21 @@ impl Udp {
         let local = bind::local_address(&socket, options)?;
         let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
         Ok(Udp { socket, local, gso: AtomicBool::new(gso), gro })
+    }
+
+    /// Takes over a socket that another process bound, with what waits in it; none if it is no UDP socket bound as the
+    /// options say. It is set as by [`Self::bind`].
+    ///
+    /// # Errors
+    /// [`BindError`], which names what could not be set.
+    pub fn adopt(descriptor: OwnedFd, options: &UdpOptions) -> Result<Option<Udp>, BindError> {
+        let socket = Socket::from(descriptor);
+        if !bind::is_bound(&socket, options) {
+            return Ok(None);
+        }
+        bind::set(&socket, options)?;
+        let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
+        Ok(Some(Udp { socket, local: options.local, gso: AtomicBool::new(gso), gro }))
     }
 
     /// The offloads in use.

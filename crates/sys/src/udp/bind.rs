@@ -101,24 +101,40 @@ impl From<BindError> for io::Error {
 /// A socket that is bound and set, without offloads.
 pub(super) fn open(options: &UdpOptions) -> Result<Socket, BindError> {
     let domain = Domain::for_address(options.local);
-    let step = |what, result: io::Result<()>| result.map_err(|error| BindError::new(options, what, error));
     // socket2 opens every socket close-on-exec.
     let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
         .map_err(|error| BindError::new(options, "socket", error))?;
+    set(&socket, options)?;
+    let bound = socket.bind(&options.local.into());
+    bound.map_err(|error| BindError::new(options, "port", error))?;
+    Ok(socket)
+}
+
+/// Whether this is a UDP socket that is bound as the options say.
+pub(super) fn is_bound(socket: &Socket, options: &UdpOptions) -> bool {
+    let is_udp = socket.r#type().is_ok_and(|kind| kind == Type::DGRAM)
+        && socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::UDP));
+    is_udp && socket.local_addr().is_ok_and(|local| local.as_socket() == Some(options.local))
+}
+
+/// Sets all that is set before a socket is bound, or again when it is taken over.
+pub(super) fn set(socket: &Socket, options: &UdpOptions) -> Result<(), BindError> {
+    let domain = Domain::for_address(options.local);
+    let step = |what, result: io::Result<()>| result.map_err(|error| BindError::new(options, what, error));
+    step("O_NONBLOCK", socket.set_nonblocking(true))?;
     if let Some(device) = &options.device {
         step("device", socket.bind_device(Some(device.as_bytes())))?;
     }
     if let Some(mark) = options.mark {
         step("mark", socket.set_mark(mark))?;
     }
-    step("path MTU discovery", never_fragment(&socket, domain))?;
-    step("receive buffer", set_buffer(&socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, options.receive_buffer))?;
-    step("send buffer", set_buffer(&socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, options.send_buffer))?;
-    if domain == Domain::IPV6 {
+    step("path MTU discovery", never_fragment(socket, domain))?;
+    step("receive buffer", set_buffer(socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, options.receive_buffer))?;
+    step("send buffer", set_buffer(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, options.send_buffer))?;
+    if domain == Domain::IPV6 && socket.only_v6().ok() != Some(!options.local.ip().is_unspecified()) {
         step("IPV6_V6ONLY", socket.set_only_v6(!options.local.ip().is_unspecified()))?;
     }
-    step("port", socket.bind(&options.local.into()))?;
-    Ok(socket)
+    Ok(())
 }
 
 pub(super) fn local_address(socket: &Socket, options: &UdpOptions) -> Result<SocketAddr, BindError> {

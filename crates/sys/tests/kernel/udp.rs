@@ -362,6 +362,31 @@ netns_tests! {
         assert!(matches!(bind(&device), BindError::NoDevice { device, .. } if device == "eth99"));
     }
 
+    fn a_socket_that_another_process_bound_is_taken_over_with_what_waits_in_it() {
+        let namespace = fresh();
+        let sender = bind_in(&namespace, "127.0.0.1:7000");
+        let before = bind_in(&namespace, "127.0.0.1:7001");
+        sender.send_to(b"waits", &endpoint(&before)).unwrap();
+        let kept = before.as_fd().try_clone_to_owned().unwrap();
+        drop(before);
+        let options = UdpOptions::new("127.0.0.1:7001".parse().unwrap());
+        let after = Udp::adopt(kept, &options).unwrap().expect("it is bound so");
+        assert_eq!(after.local_addr(), options.local);
+        let mut buffer = [0; 100];
+        let received = receive(&after, &mut buffer);
+        assert_eq!(&buffer[..received.len], b"waits");
+        assert!(udp::is_would_block(&after.receive(&mut buffer).unwrap_err()));
+    }
+
+    fn a_descriptor_that_is_not_bound_as_wanted_is_not_taken_over() {
+        let namespace = fresh();
+        let other = bind_in(&namespace, "127.0.0.1:7001").as_fd().try_clone_to_owned().unwrap();
+        let options = UdpOptions::new("127.0.0.1:7000".parse().unwrap());
+        assert!(Udp::adopt(other, &options).unwrap().is_none());
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(Udp::adopt(file.into(), &options).unwrap().is_none());
+    }
+
     fn a_socket_bound_to_a_device_receives_from_it_only() {
         let cable = Cable::new();
         let [on_lo, on_wire] = ["lo", "wire"].map(|device| {
