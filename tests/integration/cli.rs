@@ -10,8 +10,8 @@ use std::{
 };
 
 /// Every subcommand; `--help` lists no other.
-const COMMANDS: [&str; 10] =
-    ["keygen", "pubkey", "check", "plan", "up", "down", "status", "demo", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["keygen", "pubkey", "check", "plan", "up", "down", "reload", "status", "demo", "completions", "man"];
 
 /// `meshtun` with these arguments, without whatever the environment says of its directories.
 fn meshtun(arguments: &[&str]) -> Command {

@@ -9,6 +9,8 @@
 //! - `tools`: ping, traceroute, tcpdump, iptables and nft on the tun devices.
 //! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
 //! - `healing`: what others change in the kernel under a running gateway.
+//! - `going`: channels taken out and brought back, and restarts, under traffic.
+//! - `reload`: a new file on a running daemon.
 //! - `processors`: where the threads that carry packets run.
 //! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
 //! - `wireguard`: plain WireGuard at the other end.
@@ -20,10 +22,12 @@ mod architecture;
 mod bed;
 mod cli;
 mod demo;
+mod going;
 mod healing;
 mod hostile;
 mod kernel;
 mod processors;
+mod reload;
 mod routes;
 mod tools;
 mod traffic;

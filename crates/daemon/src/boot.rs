@@ -26,7 +26,7 @@ use crate::{
     control::{Refusal, Server},
     desired::desired,
     down,
-    engine::{Ending, Engine, EngineParts, Inputs},
+    engine::{Ending, Engine, EngineParts, Files, Inputs},
     gateway::read_mesh,
     keeper::Keeper,
     lock,
@@ -69,10 +69,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
     tun::access()?;
     may_open(channels::each(&gateway.view).count())?;
     let stamps = open_stamps(directories, &gateway)?;
-    let running = come_up(&options, gateway, stamps, network.clone()).await?;
+    let notifier = Notifier::from_environment();
+    let running = come_up(&options, gateway, stamps, network.clone(), &notifier).await?;
 
     let Running { mut engine, events, mut inputs, server } = running;
-    let notifier = Notifier::from_environment();
     let summary = engine.summary();
     tracing::info!("{summary}");
     notifier.ready(&summary);
@@ -92,10 +92,16 @@ struct Running {
     server: JoinHandle<()>,
 }
 
-async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, network: Network) -> Result<Running, Error> {
+async fn come_up(
+    options: &Options,
+    gateway: Gateway,
+    stamps: StampStore,
+    network: Network,
+    notifier: &Notifier,
+) -> Result<Running, Error> {
     let (surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let sockets = channels::bind(&gateway.view)?;
+    let sockets = channels::bind(&gateway.view, notifier)?;
     make_network(&network, &gateway.view, &surroundings).await?;
     let (keeper, findings) = Keeper::start(network.clone(), gateway.view.clone(), surroundings.clone())?;
 
@@ -109,7 +115,21 @@ async fn come_up(options: &Options, gateway: Gateway, stamps: StampStore, networ
     let server = tokio::spawn(server.serve(to_engine));
 
     let workers = workers.cpus.len();
-    let parts = EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, keeper, workers };
+    let files = Files { mesh: options.mesh.clone(), key: options.key.clone() };
+    let notifier = notifier.clone();
+    let parts = EngineParts {
+        gateway,
+        surroundings,
+        channels,
+        plane,
+        stamps,
+        resolver,
+        network,
+        keeper,
+        files,
+        notifier,
+        workers,
+    };
     Ok(Running { engine: Engine::new(parts, Instant::now()), events, inputs, server })
 }
 
@@ -134,7 +154,7 @@ fn may_run_on(asked: &[usize], allowed: &[usize]) -> Result<(), Error> {
 }
 
 /// Whether as many files may be opened as the channels need; the limit is raised as far as it goes.
-fn may_open(channels: usize) -> Result<(), Error> {
+pub(crate) fn may_open(channels: usize) -> Result<(), Error> {
     let needed = DESCRIPTORS_A_CHANNEL * channels + DESCRIPTORS_BESIDE;
     match process::raise_open_files_limit() {
         Some(limit) if limit < needed as u64 => Err(Error::OpenFiles { channels, needed, limit }),

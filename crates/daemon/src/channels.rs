@@ -10,7 +10,7 @@ use meshtun_proto::{
 };
 use meshtun_sys::{
     tun::Tun,
-    udp::{Udp, UdpOptions},
+    udp::{BindError, Udp, UdpOptions},
 };
 use zeroize::Zeroizing;
 
@@ -18,7 +18,9 @@ use crate::{
     Error, Gateway,
     carrier::Carrier,
     engine::ChannelParts,
+    kept::{self, KeptSockets},
     keys::random_bytes,
+    notify::Notifier,
     prefixes::{local_prefixes, prefixes},
     surroundings::Surroundings,
 };
@@ -28,12 +30,25 @@ pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView
     view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
 }
 
-/// Binds every channel's socket.
+/// Binds every channel's socket, or takes over the one that the service runner kept; it keeps them from here on.
 ///
 /// # Errors
 /// The first that cannot be bound.
-pub(crate) fn bind(view: &View) -> Result<Vec<Udp>, Error> {
-    each(view).map(|(link, channel)| bind_one(link, channel)).collect()
+pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> {
+    let mut kept = KeptSockets::passed();
+    let take = |(link, channel): (&LinkView, &ChannelView)| {
+        let options = UdpOptions::new(channel.local);
+        kept.take(link, channel, &options).map_err(|error| not_bound(link, channel, error))
+    };
+    let taken = each(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
+    // Before others are bound: their ports may be the same.
+    kept.close(notifier);
+    let bind = |((link, channel), taken): ((&LinkView, &ChannelView), Option<Udp>)| {
+        let udp = taken.map_or_else(|| bind_one(link, channel), Ok)?;
+        notifier.keep(&kept::name(&link.name, channel.number), &udp);
+        Ok(udp)
+    };
+    each(view).zip(taken).map(bind).collect()
 }
 
 /// Binds one channel's socket.
@@ -41,8 +56,11 @@ pub(crate) fn bind(view: &View) -> Result<Vec<Udp>, Error> {
 /// # Errors
 /// Why it cannot be bound, with the channel's name.
 pub(crate) fn bind_one(link: &LinkView, channel: &ChannelView) -> Result<Udp, Error> {
-    let named = |error| Error::Socket { channel: format!("{}/{}", link.name, channel.number), error };
-    Udp::bind(&UdpOptions::new(channel.local)).map_err(named)
+    Udp::bind(&UdpOptions::new(channel.local)).map_err(|error| not_bound(link, channel, error))
+}
+
+fn not_bound(link: &LinkView, channel: &ChannelView, error: BindError) -> Error {
+    Error::Socket { channel: format!("{}/{}", link.name, channel.number), error }
 }
 
 /// Attaches every channel's device and gives its halves to the data plane; `sockets` as [`bind`] made them.
@@ -99,7 +117,8 @@ fn fixed_endpoint(channel: &ChannelView) -> Option<SocketAddr> {
     }
 }
 
-fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
+/// Which inner packets may come out of a channel.
+pub(crate) fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Filter {
     let link_locals = (channel.peer_link_local, channel.link_local);
     Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
 }

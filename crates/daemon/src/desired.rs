@@ -22,7 +22,7 @@ pub(crate) fn desired(view: &View, surroundings: &Surroundings) -> Desired {
     let devices: Vec<Device> = view.links.iter().flat_map(|link| devices(link, surroundings)).collect();
     let mut sysctls: Vec<_> = devices.iter().flat_map(|device| device_sysctls(&device.name)).collect();
     sysctls.extend(ecmp_sysctls());
-    Desired { devices, routes: routes(view), sysctls }
+    Desired { devices, routes: routes(view, surroundings), sysctls }
 }
 
 fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator<Item = Device> + 'v {
@@ -38,12 +38,13 @@ fn devices<'v>(link: &'v LinkView, surroundings: &Surroundings) -> impl Iterator
     })
 }
 
-fn routes(view: &View) -> Vec<Route> {
+fn routes(view: &View, surroundings: &Surroundings) -> Vec<Route> {
+    let is_routed = |channel: &&ChannelView| !surroundings.withdrawn.contains(&channel.device);
     let mut nexthops: BTreeMap<(IpNet, u32), Vec<Nexthop>> = BTreeMap::new();
     for link in &view.links {
         let metric = multipath_metric(link.peer.priority.into());
         for prefix in prefixes(&link.peer) {
-            let legs = link.channels.iter().map(|channel| nexthop(channel, prefix));
+            let legs = link.channels.iter().filter(is_routed).map(|channel| nexthop(channel, prefix));
             nexthops.entry((prefix.trunc(), metric)).or_default().extend(legs);
         }
     }

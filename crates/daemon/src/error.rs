@@ -7,7 +7,7 @@ use meshtun_dataplane::PlaneError;
 use meshtun_netlink::{ConvergeError, ForeignError, NetworkError};
 use meshtun_sys::{tun::AttachError, udp::BindError};
 
-use crate::control::ClientError;
+use crate::control::{ClientError, Refusal};
 
 /// Where the fault lies: what the exit code tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,7 @@ impl Error {
             Error::Unreadable { .. } | Error::Mesh(_) | Error::KeyFile(_) | Error::NotOurs { .. } => {
                 Fault::Configuration
             }
+            Error::Client(ClientError::Refused(Refusal::Configuration(_))) => Fault::Configuration,
             Error::Client(ClientError::NoDaemon(_)) => Fault::NoDaemon,
             _ => Fault::System,
         }

@@ -14,6 +14,8 @@ pub struct Gateway {
     pub view: View,
     /// Its key pair.
     pub(crate) identity: Arc<LocalIdentity>,
+    /// The public keys of all gateways of the mesh.
+    pub(crate) public_keys: Vec<PublicKey>,
     /// The pre-shared keys, by link name.
     pub(crate) preshared_keys: BTreeMap<String, PresharedKey>,
 }
@@ -39,7 +41,8 @@ impl Gateway {
         let not_ours = |error| Error::NotOurs { key_file: key_file.to_owned(), error };
         let view = mesh.view(&public_key).map_err(not_ours)?;
         let preshared_keys = load_preshared_keys(&view)?;
-        Ok(Gateway { view, identity: Arc::new(identity), preshared_keys })
+        let public_keys = mesh.gateways.iter().map(|gateway| gateway.public_key).collect();
+        Ok(Gateway { view, identity: Arc::new(identity), public_keys, preshared_keys })
     }
 }
 

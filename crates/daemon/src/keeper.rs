@@ -16,7 +16,7 @@ mod watch;
 use std::sync::Arc;
 
 use meshtun_config::View;
-use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Step};
+use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Step, difference};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -97,6 +97,17 @@ impl Keeper {
         let actual = network.actual(state.desired()).await?;
         self.tell(state.know(&actual));
         Ok(made)
+    }
+
+    /// The steps that [`Keeper::want`] would make.
+    ///
+    /// # Errors
+    /// If something foreign is in the way, or the kernel cannot be asked.
+    pub(crate) async fn plan(&self, view: View, surroundings: Surroundings) -> Result<Vec<Step>, ConvergeError> {
+        let mut state = self.shared.state.lock().await.clone();
+        state.want(view, surroundings);
+        let actual = self.shared.network.actual(state.desired()).await?;
+        Ok(difference(state.desired(), &actual, Protection::Keep)?)
     }
 
     fn tell(&self, news: Vec<Finding>) {

@@ -1,19 +1,15 @@
-//! What systemd is told: `READY=1` and `STOPPING=1`, by the protocol of sd_notify(3).
+//! What systemd is told, by the protocol of sd_notify(3): that the gateway is ready, reloads or stops, and which sockets
+//! live on across a restart.
+//!
+//! Of descriptors only UDP sockets are given away, never a tun device's: its carrier stays as long as anybody holds it, and
+//! a gateway that is gone would look alive.
 
-use std::{
-    ffi::{OsStr, OsString},
-    io,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            net::{SocketAddr, UnixDatagram},
-        },
-    },
-};
+use std::{ffi::OsString, io, os::fd::AsFd};
+
+use meshtun_sys::{service, udp::Udp};
 
 /// The service's notification socket, if the service runner has one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Notifier {
     socket: Option<OsString>,
 }
@@ -34,24 +30,43 @@ impl Notifier {
         self.tell("STOPPING=1\n");
     }
 
-    fn tell(&self, message: &str) {
+    /// The gateway reads its file again; [`Notifier::ready`] ends it.
+    pub(crate) fn reloading(&self) {
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\n", service::monotonic_micros()));
+    }
+
+    /// This socket shall live on across a restart, under this name.
+    pub(crate) fn keep(&self, name: &str, udp: &Udp) {
         let Some(socket) = &self.socket else { return };
-        if let Err(error) = send(socket, message) {
+        let message = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={name}\n");
+        self.complain(service::notify(socket, message.as_bytes(), &[udp.as_fd()]));
+    }
+
+    /// The sockets of this name are of no use any more.
+    pub(crate) fn forget(&self, name: &str) {
+        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={name}\n"));
+    }
+
+    fn tell(&self, message: &str) {
+        if let Some(socket) = &self.socket {
+            self.complain(service::notify(socket, message.as_bytes(), &[]));
+        }
+    }
+
+    fn complain(&self, told: io::Result<()>) {
+        if let (Err(error), Some(socket)) = (told, &self.socket) {
             tracing::warn!("cannot notify the service runner at {}: {error}", socket.display());
         }
     }
 }
 
-fn send(socket: &OsStr, message: &str) -> io::Result<()> {
-    let address = match socket.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        path => SocketAddr::from_pathname(OsStr::from_bytes(path))?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    };
+
     use super::*;
 
     #[test]
@@ -74,6 +89,20 @@ mod tests {
         let mut buffer = [0; 64];
         let length = receiver.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"STOPPING=1\n");
+    }
+
+    #[test]
+    fn a_reload_is_told_with_its_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let before = service::monotonic_micros();
+        Notifier { socket: Some(path.into()) }.reloading();
+        let mut buffer = [0; 64];
+        let length = receiver.recv(&mut buffer).unwrap();
+        let said = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        let time = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|rest| rest.trim().parse().ok());
+        assert!((before..=service::monotonic_micros()).contains(&time.unwrap()), "{said}");
     }
 
     #[test]

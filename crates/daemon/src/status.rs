@@ -119,6 +119,9 @@ pub struct Channel {
     pub session_age: Option<u64>,
     /// How many sessions there were.
     pub sessions: u64,
+    /// Whether a person took it down (`meshtun down LINK/CHANNEL`); it stays so until somebody brings it up or the daemon
+    /// restarts.
+    pub taken_down: bool,
     /// What keeps the channel from coming up, in words.
     pub problem: Option<String>,
     /// Packets sent.

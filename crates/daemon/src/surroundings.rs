@@ -1,6 +1,9 @@
 //! What the plan depends on beside the mesh file: the underlay's MTU.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use meshtun_config::{Host, LinkView, View};
 use meshtun_netlink::{Desired, Network, NetworkError, Route};
@@ -12,6 +15,8 @@ use crate::{alarms, prefixes::prefixes};
 pub(crate) struct Surroundings {
     /// The MTU of each link's devices, by the link's name.
     pub(crate) mtus: BTreeMap<String, u16>,
+    /// Devices that no route shall lead over: their channels were taken out, and are not back yet.
+    pub(crate) withdrawn: BTreeSet<String>,
 }
 
 /// The MTU over Ethernet, and what a link gets while the way to its peer is not known.

@@ -2,7 +2,7 @@
 
 use meshtun_daemon::{
     Directories, Error,
-    control::{Client, ClientError},
+    control::{Client, ClientError, Target},
 };
 
 use crate::{
@@ -13,10 +13,16 @@ use crate::{
 
 /// Take this gateway down: say goodbye to its peers, remove devices and routes, stop the daemon
 ///
+/// With a LINK or LINK/CHANNEL the daemon runs on and only that is taken out, without a packet lost: the other channels of
+/// the link carry on. `meshtun up LINK/CHANNEL` brings it back, and so does a restart of the daemon; a reload does not.
+///
 /// The `unreachable` routes stay, so that packets for the other sites are refused and never leave unencrypted. Where no
 /// daemon runs, what one left behind is removed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    /// A link (`nq`) or a channel (`nq/2`) [default: the whole gateway]
+    #[arg(value_name = "LINK[/CHANNEL]", conflicts_with = "unprotect")]
+    target: Option<Target>,
     /// Remove the `unreachable` routes, too: packets for the other sites may then leave UNENCRYPTED
     #[arg(long)]
     unprotect: bool,
@@ -26,6 +32,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Outcome {
     let directories = args.runtime.choose()?;
+    if let Some(target) = args.target {
+        let mut daemon = Client::connect(&directories.control_socket()).map_err(Error::from)?;
+        return Ok(daemon.take_down(target).map_err(Error::from)?);
+    }
     let warnings = take_down(&directories, args.unprotect)?;
     if warnings.is_empty() {
         return Ok(());

@@ -2,9 +2,10 @@
 
 use std::{fmt, io::IsTerminal, process::ExitCode};
 
+use clap::{CommandFactory, error::ErrorKind};
 use meshtun_daemon::{Error, Fault};
 
-use crate::output;
+use crate::{Cli, output};
 
 /// The exit codes, as `--help` and the man page tell them.
 pub(crate) const HELP: &str = "\
@@ -58,6 +59,17 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::new(format_args!("cannot write the output: {error}"))
     }
+}
+
+/// Ends the program as clap does when the command line is wrong.
+pub(crate) fn wrong_usage(command: &str, message: &str) -> ! {
+    let mut meshtun = Cli::command();
+    meshtun.build();
+    let error = match meshtun.find_subcommand_mut(command) {
+        Some(command) => command.error(ErrorKind::MissingRequiredArgument, message),
+        None => meshtun.error(ErrorKind::MissingRequiredArgument, message),
+    };
+    error.exit()
 }
 
 /// Says what went wrong, if anything did.

@@ -13,6 +13,7 @@ mod output;
 mod places;
 mod plan;
 mod pubkey;
+mod reload;
 mod status;
 mod up;
 
@@ -36,6 +37,7 @@ enum Command {
     Plan(plan::Args),
     Up(up::Args),
     Down(down::Args),
+    Reload(reload::Args),
     Status(status::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Up(args) => up::run(args),
         Command::Down(args) => down::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Status(args) => status::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),

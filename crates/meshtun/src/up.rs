@@ -1,11 +1,17 @@
 //! `meshtun up`
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
-use meshtun_daemon::Options;
+use meshtun_daemon::{
+    Error, Options,
+    control::{Client, Target},
+};
 
 use crate::{
-    exit::Outcome,
+    exit::{Outcome, wrong_usage},
     logging::{self, LogFormat},
     places::{RuntimeDirectory, StateDirectory, async_runtime},
 };
@@ -14,13 +20,17 @@ use crate::{
 ///
 /// SIGTERM or SIGINT stops it; devices and routes stay without carrier, so that a restart is a pause and nothing leaves
 /// unencrypted meanwhile. `meshtun down` removes them. Tells a service runner when it is ready (sd_notify).
+///
+/// With a LINK or LINK/CHANNEL and no key it asks the running gateway to bring back what `meshtun down LINK/CHANNEL` took
+/// out, and ends.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The mesh file, the same on every gateway
+    /// The mesh file, the same on every gateway; or a link (`nq`) or a channel (`nq/2`) of the running gateway
+    #[arg(value_name = "FILE|LINK[/CHANNEL]")]
     file: PathBuf,
     /// File of this gateway's private key
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    key: Option<PathBuf>,
     /// How many threads carry packets [default: one a processor]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -40,13 +50,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
+    let Some(key) = args.key else { return bring_up(&args.file, args.runtime) };
     logging::start(args.log_format, args.verbose);
     let options = Options {
         mesh: args.file,
-        key: args.key,
+        key,
         workers: args.workers.map(NonZeroUsize::get),
         cpus: args.cpus,
         directories: args.runtime.choose_with(args.state)?,
     };
     Ok(async_runtime()?.block_on(meshtun_daemon::run(options))?)
+}
+
+fn bring_up(target: &Path, runtime: RuntimeDirectory) -> Outcome {
+    let Ok(target) = target.to_string_lossy().parse::<Target>() else {
+        wrong_usage("up", "a mesh file needs `--key FILE` beside it, the gateway's private key");
+    };
+    let directories = runtime.choose()?;
+    let mut daemon = Client::connect(&directories.control_socket()).map_err(Error::from)?;
+    Ok(daemon.bring_up(target).map_err(Error::from)?)
 }

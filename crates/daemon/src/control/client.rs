@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::protocol::{Refusal, Request, decode_answer};
+use super::{
+    protocol::{Refusal, Request, decode_answer},
+    target::Target,
+};
 use crate::status::Status;
 
 /// A connection to a running daemon.
@@ -17,6 +21,17 @@ use crate::status::Status;
 pub struct Client {
     path: PathBuf,
     stream: BufReader<UnixStream>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What differed, a line each.
+    pub changes: Vec<String>,
+    /// What was changed in the kernel, as the commands that a person would type.
+    pub steps: Vec<String>,
+    /// What is likely not meant.
+    pub warnings: Vec<String>,
 }
 
 /// Why a running daemon could not be asked.
@@ -80,6 +95,31 @@ impl Client {
         let parameters = self.call(&Request::Down { unprotect }, Duration::from_secs(60))?;
         self.wait_for_the_end();
         serde_json::from_value(parameters["warnings"].clone()).map_err(|error| self.not_understood(error.to_string()))
+    }
+
+    /// Has the daemon take its mesh file and key files as they are now.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. An answer is waited for at most 60 s.
+    pub fn reload(&mut self) -> Result<Reloaded, ClientError> {
+        let parameters = self.call(&Request::Reload, Duration::from_secs(60))?;
+        serde_json::from_value(parameters).map_err(|error| self.not_understood(error.to_string()))
+    }
+
+    /// Has the daemon take a link or a channel out; returns when it is out.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. An answer is waited for at most 60 s.
+    pub fn take_down(&mut self, target: Target) -> Result<(), ClientError> {
+        self.call(&Request::TakeDown(target), Duration::from_secs(60)).map(drop)
+    }
+
+    /// Has the daemon bring back what was taken down.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. An answer is waited for at most 60 s.
+    pub fn bring_up(&mut self, target: Target) -> Result<(), ClientError> {
+        self.call(&Request::BringUp(target), Duration::from_secs(60)).map(drop)
     }
 
     /// One call and the parameters of its answer.

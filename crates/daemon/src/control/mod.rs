@@ -8,7 +8,9 @@
 mod client;
 mod protocol;
 mod server;
+mod target;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Reloaded};
 pub use protocol::{Refusal, Request};
 pub(crate) use server::{Asked, Caller, Server};
+pub use target::{Target, TargetError};

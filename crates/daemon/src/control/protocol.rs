@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::target::{Target, TargetError};
+
 /// What a running daemon can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -14,6 +16,15 @@ pub enum Request {
         /// Remove the `unreachable` routes too: packets for the peers' networks may then leave unencrypted.
         unprotect: bool,
     },
+    /// `meshtun.control.Reload`: take the mesh file and the key files as they are now. Answered when all is done, with
+    /// `{"changes": ["…"], "steps": ["…"], "warnings": ["…"]}`: what differed, and the commands that a person would have
+    /// typed for it.
+    Reload,
+    /// `meshtun.control.TakeDown`: take a link or a channel out, losing nothing, until somebody brings it up again or the
+    /// daemon restarts. Answered when it is out, with `{"channels": ["nq/2"]}`.
+    TakeDown(Target),
+    /// `meshtun.control.BringUp`: bring back what was taken down. Answered at once, with `{"channels": ["nq/2"]}`.
+    BringUp(Target),
 }
 
 /// Why a call was not served. Its name and parameters are what the caller gets.
@@ -31,6 +42,9 @@ pub enum Refusal {
     /// The caller is neither root nor the daemon's own user.
     #[error("only root and the user that runs the daemon may ask it")]
     PermissionDenied,
+    /// The mesh file or a key file is wrong: nothing was changed.
+    #[error("{0}")]
+    Configuration(String),
     /// The daemon tried and did not succeed.
     #[error("{0}")]
     Failed(String),
@@ -52,6 +66,12 @@ struct DownParameters {
     unprotect: bool,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetParameters {
+    target: String,
+}
+
 #[derive(Deserialize)]
 struct Reply {
     #[serde(default)]
@@ -66,6 +86,9 @@ impl Request {
         let (method, parameters) = match self {
             Request::Status => (STATUS, json!({})),
             Request::Down { unprotect } => (DOWN, json!({ "unprotect": unprotect })),
+            Request::Reload => (RELOAD, json!({})),
+            Request::TakeDown(target) => (TAKE_DOWN, json!({ "target": target.to_string() })),
+            Request::BringUp(target) => (BRING_UP, json!({ "target": target.to_string() })),
         };
         json!({ "method": method, "parameters": parameters }).to_string().into_bytes()
     }
@@ -81,9 +104,18 @@ impl Request {
                     serde_json::from_value(parameters).map_err(|error| Refusal::InvalidParameter(error.to_string()))?;
                 Ok(Request::Down { unprotect })
             }
+            RELOAD => Ok(Request::Reload),
+            TAKE_DOWN => Ok(Request::TakeDown(target(parameters)?)),
+            BRING_UP => Ok(Request::BringUp(target(parameters)?)),
             _ => Err(Refusal::MethodNotFound(call.method)),
         }
     }
+}
+
+fn target(parameters: Value) -> Result<Target, Refusal> {
+    let TargetParameters { target } =
+        serde_json::from_value(parameters).map_err(|error| Refusal::InvalidParameter(error.to_string()))?;
+    target.parse().map_err(|error: TargetError| Refusal::InvalidParameter(error.to_string()))
 }
 
 /// The answer as it goes over the socket, without the NUL byte.
@@ -114,6 +146,7 @@ impl Refusal {
             Refusal::MethodNotFound(method) => (METHOD_NOT_FOUND, json!({ "method": method })),
             Refusal::InvalidParameter(parameter) => (INVALID_PARAMETER, json!({ "parameter": parameter })),
             Refusal::PermissionDenied => (PERMISSION_DENIED, json!({})),
+            Refusal::Configuration(reason) => (CONFIGURATION, json!({ "reason": reason })),
             Refusal::Failed(reason) => (FAILED, json!({ "reason": reason })),
         }
     }
@@ -125,6 +158,7 @@ impl Refusal {
             METHOD_NOT_FOUND => Refusal::MethodNotFound(text("method")),
             INVALID_PARAMETER => Refusal::InvalidParameter(text("parameter")),
             PERMISSION_DENIED => Refusal::PermissionDenied,
+            CONFIGURATION => Refusal::Configuration(text("reason")),
             FAILED => Refusal::Failed(text("reason")),
             unknown => Refusal::Failed(format!("{unknown} {parameters}")),
         }
@@ -133,9 +167,13 @@ impl Refusal {
 
 const STATUS: &str = "meshtun.control.Status";
 const DOWN: &str = "meshtun.control.Down";
+const RELOAD: &str = "meshtun.control.Reload";
+const TAKE_DOWN: &str = "meshtun.control.TakeDown";
+const BRING_UP: &str = "meshtun.control.BringUp";
 
 const MALFORMED: &str = "meshtun.control.Malformed";
 const PERMISSION_DENIED: &str = "meshtun.control.PermissionDenied";
+const CONFIGURATION: &str = "meshtun.control.Configuration";
 const FAILED: &str = "meshtun.control.Failed";
 /// These two are Varlink's own.
 const METHOD_NOT_FOUND: &str = "org.varlink.service.MethodNotFound";
@@ -147,7 +185,14 @@ mod tests {
 
     #[test]
     fn every_request_survives_the_wire() {
-        for request in [Request::Status, Request::Down { unprotect: false }, Request::Down { unprotect: true }] {
+        for request in [
+            Request::Status,
+            Request::Down { unprotect: false },
+            Request::Down { unprotect: true },
+            Request::Reload,
+            Request::TakeDown(Target { link: "nq".into(), channel: Some(2) }),
+            Request::BringUp(Target { link: "nq".into(), channel: None }),
+        ] {
             assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
     }
@@ -160,6 +205,7 @@ mod tests {
             Err(Refusal::MethodNotFound("a.b.C".into())),
             Err(Refusal::InvalidParameter("x".into())),
             Err(Refusal::PermissionDenied),
+            Err(Refusal::Configuration("mesh.toml:3: no".into())),
             Err(Refusal::Failed("disk full".into())),
         ] {
             assert_eq!(decode_answer(&encode_answer(&answer)).unwrap(), answer);
@@ -184,6 +230,8 @@ mod tests {
             (br#"{"method":"meshtun.control.Down","parameters":{"unprotect":"yes"}}"#, "wrong parameters"),
             (br#"{"method":"meshtun.control.Down","parameters":{"unprotec":true}}"#, "wrong parameters"),
             (br#"{"method":"meshtun.control.Down","parameters":7}"#, "wrong parameters"),
+            (br#"{"method":"meshtun.control.TakeDown"}"#, "wrong parameters"),
+            (br#"{"method":"meshtun.control.TakeDown","parameters":{"target":"nq/"}}"#, "LINK/CHANNEL"),
         ] {
             let refusal = Request::decode(message).unwrap_err().to_string();
             assert!(refusal.contains(expected), "{} gave: {refusal}", String::from_utf8_lossy(message));

@@ -9,7 +9,7 @@ fn mesh() -> Mesh {
 }
 
 fn surroundings() -> Surroundings {
-    Surroundings { mtus: BTreeMap::from([("nq".into(), 1400), ("mq".into(), 1420)]) }
+    Surroundings { mtus: BTreeMap::from([("nq".into(), 1400), ("mq".into(), 1420)]), ..Surroundings::default() }
 }
 
 fn planned() -> Desired {
@@ -74,6 +74,25 @@ fn every_routed_network_has_an_unreachable_route_beneath_and_a_guard_and_these_c
         assert!(prefixes.contains(&route.prefix.to_string()), "{route:?} has nothing beneath");
         assert_ne!(route.kind, RouteKind::Unreachable);
     }
+}
+
+#[test]
+fn a_channel_that_was_taken_out_keeps_its_device_and_is_in_no_route() {
+    let view = fixtures::view(&mesh());
+    let withdrawn = BTreeSet::from(["nq1".to_owned()]);
+    let desired = desired(&view, &Surroundings { withdrawn, ..surroundings() });
+    assert_eq!(desired.devices, planned().devices);
+    let devices: BTreeSet<&str> = desired
+        .routes
+        .iter()
+        .filter_map(|route| match &route.kind {
+            RouteKind::Multipath { nexthops, .. } => Some(nexthops),
+            RouteKind::Unreachable => None,
+        })
+        .flatten()
+        .map(|nexthop| nexthop.device.as_str())
+        .collect();
+    assert_eq!(devices, BTreeSet::from(["nq0", "mq0", "mq1"]));
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub(super) struct Channel {
     failure: Option<Failure>,
     /// A person set the device down.
     held_down: bool,
+    /// A person took the channel down.
+    taken_down: bool,
+    /// The peer has said goodbye: carrier goes, and what follows is done, when the routes lead elsewhere.
+    parting: Option<DownReason>,
 }
 
 /// Why a channel is of no use, and when it is to be made anew.
@@ -106,6 +110,8 @@ impl Channel {
             rising: None,
             failure: None,
             held_down: false,
+            taken_down: false,
+            parting: None,
         }
     }
 
@@ -123,7 +129,7 @@ impl Channel {
     }
 
     pub(super) fn handle_handshake(&mut self, now: Instant, from: SocketAddr, datagram: &[u8], under_load: bool) {
-        if self.held_down {
+        if self.held_down || self.taken_down {
             return;
         }
         if let Err(error) = self.conversation.handle_handshake(now, from, datagram, under_load) {
@@ -231,9 +237,74 @@ impl Channel {
     /// The device is up again: begins from the beginning, with a conversation that was just made.
     pub(super) fn set_up(&mut self, conversation: Conversation, now: Instant) {
         self.held_down = false;
+        self.begin(conversation, now);
+    }
+
+    /// Begins with a conversation that was just made, unless a person wants the channel down.
+    pub(super) fn begin(&mut self, conversation: Conversation, now: Instant) {
         self.conversation = conversation;
         self.conversation.set_initiates(self.endpoint.current().is_some(), now);
-        self.conversation.start(now);
+        if self.held_down || self.taken_down {
+            self.conversation.close(now, Reason::Down, Duration::ZERO);
+        } else {
+            self.conversation.start(now);
+        }
+    }
+
+    /// A person takes the channel down: the peer is told, and what is under way arrives.
+    pub(super) fn take_down(&mut self, now: Instant) {
+        self.taken_down = true;
+        self.conversation.close(now, Reason::Down, Duration::ZERO);
+    }
+
+    /// A person wants the channel up again; it begins with [`Channel::begin`].
+    pub(super) fn allow_up(&mut self) {
+        self.taken_down = false;
+    }
+
+    /// Whether a person took the channel down.
+    pub(super) fn is_taken_down(&self) -> bool {
+        self.taken_down
+    }
+
+    /// Ends all sessions at once, without a word: see [`Conversation::revoke`].
+    pub(super) fn revoke(&mut self, now: Instant) {
+        self.conversation.revoke(now);
+    }
+
+    /// Whether nothing is under way any more after [`Channel::close`].
+    pub(super) fn has_ended(&self) -> bool {
+        self.conversation.has_ended()
+    }
+
+    /// Takes the settings of a new file that change nothing about the session.
+    pub(super) fn take_view(
+        &mut self,
+        view: &meshtun_config::ChannelView,
+        peer: &str,
+        now: Instant,
+        plane: &DataPlane,
+    ) {
+        peer.clone_into(&mut self.peer);
+        if self.endpoint.take_remote(view.remote.as_ref())
+            && let Some(address) = self.endpoint.current()
+        {
+            plane.send(self.id, Command::Endpoint(address));
+        }
+        self.conversation.set_initiates(self.endpoint.current().is_some(), now);
+        self.view = view.clone();
+    }
+
+    /// Whether the peer said goodbye and the channel waits to be taken out of the routes.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting.is_some()
+    }
+
+    /// The routes lead elsewhere: what the goodbye ordered may be done.
+    pub(super) fn part(&mut self, now: Instant) {
+        if let Some(reason) = self.parting.take() {
+            self.fall(reason, now);
+        }
     }
 
     /// Takes over what is known from the channel in whose place this one was made.
@@ -243,6 +314,9 @@ impl Channel {
         self.refused.clone_from(&before.refused);
         if let Some(address) = before.endpoint.current() {
             self.handle_moved(now, address, plane);
+        }
+        if before.taken_down {
+            self.take_down(now);
         }
     }
 
@@ -254,7 +328,9 @@ impl Channel {
     /// Carries out all that the conversation ordered. Carrier that is due waits for [`Channel::raise`].
     pub(super) fn carry_out(&mut self, now: Instant, plane: &DataPlane) {
         let mut is_new = false;
-        while let Some(output) = self.conversation.poll_output() {
+        while self.parting.is_none()
+            && let Some(output) = self.conversation.poll_output()
+        {
             is_new |= matches!(output, Output::InstallReceive(_));
             // What follows a new key tells the peer that it may use it, and the peer's first packet may be here before
             // the receiving half has looked at its orders: it would be lost as of an unknown session.
@@ -292,6 +368,9 @@ impl Channel {
         if let Some(failure) = &self.failure {
             return Some(failure.problem.clone());
         }
+        if self.taken_down {
+            return Some(format!("taken down by a person; `meshtun up {}` brings it back", self.name()));
+        }
         if self.held_down {
             let device = &self.view.device;
             return Some(format!("{device} is set down; `ip link set {device} up` brings it back"));
@@ -327,6 +406,7 @@ impl Channel {
             Output::Seal { session, plaintext } => plane.send(self.id, Command::Seal { session, plaintext }),
             Output::Endpoint(address) => self.handle_moved(now, address, plane),
             Output::Up { handshake } => self.rising = Some(handshake),
+            Output::Down(reason @ DownReason::Goodbye { reason: Reason::Down, .. }) => self.parting = Some(reason),
             Output::Down(reason) => self.fall(reason, now),
             Output::Unmatched { why } => self.not_ours(&why, now),
         }

@@ -34,6 +34,9 @@ impl Engine {
         act(channel, &self.plane);
         channel.carry_out(now, &self.plane);
         self.deadlines.set(id, channel.poll_timeout());
+        if channel.is_parting() {
+            self.parting.insert(id);
+        }
     }
 
     /// Takes over a channel whose halves are with the data plane. Its link is there.

@@ -69,6 +69,23 @@ impl Endpoint {
         Move::Followed
     }
 
+    /// The file gives another endpoint, or the same; whether the peer is to be found elsewhere now. Where the file gives no
+    /// address, the last one known stays.
+    pub(super) fn take_remote(&mut self, remote: Option<&RemoteEndpoint>) -> bool {
+        let new = Endpoint::new(remote);
+        let before = self.current;
+        self.current = match (&new.origin, &self.origin) {
+            (Origin::Fixed, _) => new.current,
+            (Origin::Named { host, port }, Origin::Named { host: same, .. }) if host == same => {
+                before.map(|address| SocketAddr::new(address.ip(), *port))
+            }
+            (Origin::Named { .. }, _) => None,
+            (Origin::Learned, _) => before,
+        };
+        self.origin = new.origin;
+        self.current != before
+    }
+
     /// What to call the peer's place in a message.
     pub(super) fn describe(&self) -> String {
         match (&self.origin, self.current) {
@@ -110,6 +127,23 @@ mod tests {
             assert_eq!(endpoint.current(), Some(address(from)));
             assert_eq!(endpoint.heard_from(address(from)), Move::None);
         }
+    }
+
+    #[test]
+    fn a_new_file_moves_an_endpoint_only_if_it_says_something_else() {
+        let at = |text: &str, port| RemoteEndpoint { host: Host::Address(text.parse().unwrap()), port };
+        let mut endpoint = Endpoint::new(Some(&at("192.0.2.1", 6011)));
+        assert!(!endpoint.take_remote(Some(&at("192.0.2.1", 6011))));
+        assert!(endpoint.take_remote(Some(&at("192.0.2.2", 6011))));
+        assert_eq!(endpoint.current(), Some(address("192.0.2.2:6011")));
+        assert!(!endpoint.take_remote(None), "the last address known stays");
+        assert_eq!(endpoint.heard_from(address("192.0.2.9:1")), Move::Followed);
+        let named = |port| RemoteEndpoint { host: Host::Name("gw.example.net".into()), port };
+        assert!(endpoint.take_remote(Some(&named(7))));
+        assert_eq!(endpoint.current(), None, "to be looked up");
+        endpoint.heard_from(address("192.0.2.1:7"));
+        assert!(endpoint.take_remote(Some(&named(8))));
+        assert_eq!(endpoint.current(), Some(address("192.0.2.1:8")));
     }
 
     #[test]

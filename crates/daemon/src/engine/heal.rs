@@ -45,6 +45,7 @@ impl Engine {
         match channels::conversation(&self.gateway, &self.links[link].view, &channel.view) {
             Ok(conversation) => {
                 tracing::info!(channel = channel.name(), "{} is up again", channel.view.device);
+                self.with_channel(id, now, |channel, _| channel.revoke(now));
                 self.with_channel(id, now, |channel, _| channel.set_up(conversation, now));
             }
             Err(error) => self.with_channel(id, now, |channel, _| channel.fail(now, error.to_string())),

@@ -11,19 +11,23 @@
 //! The loop does not wait: what takes time (look-ups, callers of the control socket) runs in tasks of its own and comes
 //! back as an input. Only the rare lowering of an MTU waits for the kernel's answer.
 
+mod change;
 mod channel;
 mod channels;
 mod deadlines;
 mod endpoint;
+mod going;
 mod heal;
 mod inputs;
 mod journal;
 mod mtu;
+mod reload;
 mod report;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
+    path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -32,13 +36,14 @@ use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
-use self::{channel::Channel, deadlines::Deadlines, inputs::Input};
+use self::{change::Change, channel::Channel, deadlines::Deadlines, inputs::Input};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
     control::{Asked, Caller, Request},
     keeper::Keeper,
     limiter::Limiter,
+    notify::Notifier,
     resolve::{Resolved, Resolver},
     stamps::StampStore,
     surroundings::Surroundings,
@@ -64,6 +69,15 @@ pub(crate) struct Engine {
     /// What on this machine is likely not meant.
     alarms: Vec<String>,
     surroundings: Surroundings,
+    files: Files,
+    notifier: Notifier,
+    /// Channels whose peers said goodbye.
+    parting: BTreeSet<ChannelId>,
+    /// The change that goes on.
+    change: Option<Change>,
+    /// Those who wait for its end.
+    waiting: VecDeque<Asked>,
+    reload_again: bool,
     workers: usize,
     started: SystemTime,
 }
@@ -86,7 +100,18 @@ pub(crate) struct EngineParts {
     pub(crate) resolver: Resolver,
     pub(crate) network: Network,
     pub(crate) keeper: Keeper,
+    pub(crate) files: Files,
+    pub(crate) notifier: Notifier,
     pub(crate) workers: usize,
+}
+
+/// Where the gateway reads what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// The mesh file.
+    pub(crate) mesh: PathBuf,
+    /// The file of the private key.
+    pub(crate) key: PathBuf,
 }
 
 /// Why the loop ended.
@@ -105,7 +130,8 @@ pub(crate) enum Ending {
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
-        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, keeper, workers } = parts;
+        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, .. } = parts;
+        let EngineParts { keeper, files, notifier, workers, .. } = parts;
         let links = gateway.view.links.iter().cloned().map(LinkState::new).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
@@ -121,6 +147,12 @@ impl Engine {
             keeper,
             alarms: Vec::new(),
             surroundings,
+            files,
+            notifier,
+            parting: BTreeSet::new(),
+            change: None,
+            waiting: VecDeque::new(),
+            reload_again: false,
             workers,
             started: SystemTime::now(),
         };
@@ -151,20 +183,21 @@ impl Engine {
                 }
                 Input::Found(finding) => self.handle_finding(finding, now),
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
-                Input::Asked(Asked { request: Request::Status, caller }) => caller.answer(Ok(self.status(now))),
                 Input::Asked(Asked { request: Request::Down { unprotect }, caller }) => {
                     tracing::info!("asked to go down");
                     return Ending::Down { unprotect, caller };
                 }
+                Input::Asked(asked) => self.handle_asked(asked, now).await,
                 Input::Terminate(signal) => {
                     tracing::info!("{signal}: stopping; devices and routes stay, without carrier");
                     return Ending::Restart;
                 }
-                Input::Hangup => tracing::warn!(
-                    "SIGHUP: this version cannot reload; the running configuration stays (restart to take a new file)"
-                ),
+                Input::Hangup => self.handle_hangup(now).await,
             }
+            self.let_part(now).await;
             self.raise(now);
+            self.let_return().await;
+            self.go_on_changing(now).await;
         }
     }
 
@@ -251,6 +284,9 @@ impl Engine {
             channel.handle_timeout(now, || self.stamps.next(SystemTime::now()));
             channel.carry_out(now, &self.plane);
             self.deadlines.set(id, channel.poll_timeout());
+            if channel.is_parting() {
+                self.parting.insert(id);
+            }
         }
     }
 

@@ -73,6 +73,7 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
         handshake_ms: history.handshake.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
         session_age: channel.session_began().map(|began| now.saturating_duration_since(began).as_secs()),
         sessions: history.sessions,
+        taken_down: channel.is_taken_down(),
         problem: channel.problem(now),
         tx_packets: counters.sending.packets,
         tx_bytes: counters.sending.bytes,

@@ -9,7 +9,7 @@ use super::Finding;
 use crate::{desired::desired, surroundings::Surroundings};
 
 /// What the kernel shall hold, and how it was when it was looked at last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) view: View,
     desired: Desired,

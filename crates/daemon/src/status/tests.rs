@@ -14,6 +14,7 @@ fn channel(number: u16, state: ChannelState) -> Channel {
         handshake_ms: up.then_some(1.25),
         session_age: up.then_some(17),
         sessions: 2,
+        taken_down: false,
         problem: (!up).then(|| "no answer from 203.0.113.2:6002 for 5 s".into()),
         tx_packets: 10,
         tx_bytes: 14_200,

@@ -1,0 +1,135 @@
+//! Channels that are taken out and brought back, without a packet lost.
+//!
+//! The kernel drops what it has already routed into a device that loses its carrier (net/sched/sch_generic.c,
+//! `dev_deactivate`, comes before the routes hear of it). So a channel that goes in order leaves the routes first, then
+//! loses its carrier, then sends what waits. It is back in the routes when it has carrier again.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use meshtun_dataplane::ChannelId;
+use meshtun_proto::control::Reason;
+use serde_json::{Value, json};
+
+use super::{Engine, change::Change, channel::Channel};
+use crate::{
+    Error, channels,
+    control::{Caller, Refusal, Target},
+};
+
+impl Engine {
+    /// A person wants these out.
+    pub(super) async fn take_down(&mut self, target: &Target, caller: Caller, now: Instant) {
+        let ids = match self.channels_meant(target) {
+            Ok(ids) => ids,
+            Err(refusal) => return caller.answer(Err(refusal)),
+        };
+        tracing::info!("asked to take {target} down");
+        self.withdraw(&ids).await;
+        for id in &ids {
+            self.with_channel(*id, now, |channel, _| channel.take_down(now));
+        }
+        self.change = Some(Change::TakeDown { channels: ids, caller });
+    }
+
+    /// A person wants these back. They return to the routes when they have carrier.
+    pub(super) fn bring_up(&mut self, target: &Target, now: Instant) -> Result<Value, Refusal> {
+        let ids = self.channels_meant(target)?;
+        tracing::info!("asked to bring {target} up");
+        for id in &ids {
+            if self.channels.get(id).is_some_and(Channel::is_taken_down) {
+                self.with_channel(*id, now, |channel, _| channel.allow_up());
+                self.converse(*id, now).map_err(|error| Refusal::Failed(error.to_string()))?;
+            }
+        }
+        Ok(json!({ "channels": self.names(&ids) }))
+    }
+
+    /// Takes channels out of the routes, if others are there to carry what they carried; without others it would only be
+    /// lost sooner.
+    pub(super) async fn withdraw(&mut self, ids: &[ChannelId]) {
+        let is_routed =
+            |channel: &&Channel| channel.carrier.is_up() && !self.surroundings.withdrawn.contains(&channel.view.device);
+        let (going, others): (Vec<&Channel>, Vec<&Channel>) =
+            self.channels.values().filter(is_routed).partition(|channel| ids.contains(&channel.id));
+        if going.is_empty() || others.is_empty() {
+            return;
+        }
+        let devices: BTreeSet<String> = going.iter().map(|channel| channel.view.device.clone()).collect();
+        self.surroundings.withdrawn.extend(devices);
+        self.route().await;
+    }
+
+    /// Goes on with those whose peers said goodbye.
+    pub(super) async fn let_part(&mut self, now: Instant) {
+        let parting: Vec<ChannelId> = std::mem::take(&mut self.parting).into_iter().collect();
+        if parting.is_empty() {
+            return;
+        }
+        self.withdraw(&parting).await;
+        for id in parting {
+            self.with_channel(id, now, |channel, _| channel.part(now));
+        }
+    }
+
+    /// Puts those back into the routes that have carrier again.
+    pub(super) async fn let_return(&mut self) {
+        if self.surroundings.withdrawn.is_empty() {
+            return;
+        }
+        let is_back = |channel: &&Channel| channel.carrier.is_up() && !channel.is_parting();
+        let back: Vec<String> =
+            self.channels.values().filter(is_back).map(|channel| channel.view.device.clone()).collect();
+        let before = self.surroundings.withdrawn.len();
+        back.iter().for_each(|device| _ = self.surroundings.withdrawn.remove(device));
+        if self.surroundings.withdrawn.len() != before {
+            self.route().await;
+        }
+    }
+
+    /// Makes the kernel's routes as they shall be now.
+    async fn route(&mut self) {
+        if let Err(error) = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Begins a channel's conversation anew. What was left of the one before ends.
+    pub(super) fn converse(&mut self, id: ChannelId, now: Instant) -> Result<(), Error> {
+        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { return Ok(()) };
+        let conversation = channels::conversation(&self.gateway, &self.links[link].view, &channel.view)?;
+        self.with_channel(id, now, |channel, _| channel.revoke(now));
+        self.with_channel(id, now, |channel, _| channel.begin(conversation, now));
+        Ok(())
+    }
+
+    /// Says goodbye on these channels; they have ended when nothing is under way any more.
+    pub(super) fn close_channels(&mut self, ids: &[ChannelId], reason: Reason, now: Instant) {
+        for id in ids {
+            self.with_channel(*id, now, |channel, _| channel.close(now, reason, Duration::ZERO));
+        }
+    }
+
+    pub(super) fn names(&self, ids: &[ChannelId]) -> Vec<String> {
+        ids.iter().filter_map(|id| self.channels.get(id)).map(Channel::name).collect()
+    }
+
+    fn channels_meant(&self, target: &Target) -> Result<Vec<ChannelId>, Refusal> {
+        let Some(link) = self.links.iter().find(|link| link.view.name == target.link) else {
+            let links: Vec<&str> = self.links.iter().map(|link| link.view.name.as_str()).collect();
+            let refusal = format!("there is no link `{}` (links: {})", target.link, links.join(", "));
+            return Err(Refusal::InvalidParameter(refusal));
+        };
+        let is_meant = |channel: &&Channel| target.channel.is_none_or(|number| number == channel.view.number);
+        let meant: Vec<ChannelId> =
+            self.channels_of(link).into_iter().filter(is_meant).map(|channel| channel.id).collect();
+        if meant.is_empty() {
+            let count = link.channels.len();
+            let refusal = format!("link `{}` has no channel {target} (it has {count}, from 0)", target.link);
+            return Err(Refusal::InvalidParameter(refusal));
+        }
+        Ok(meant)
+    }
+}

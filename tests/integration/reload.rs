@@ -1,0 +1,5 @@
+//! A new mesh file on a running daemon.
+
+mod file;
+mod links;
+mod revocation;
