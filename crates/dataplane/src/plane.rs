@@ -78,6 +78,8 @@ pub enum PlaneError {
 pub struct DataPlane {
     workers: Vec<WorkerThread>,
     places: HashMap<ChannelId, Places>,
+    /// Who reads the device of a channel instead of its own sending half.
+    borrowers: HashMap<ChannelId, ChannelId>,
     apart: bool,
     events: EventSender,
 }
@@ -114,7 +116,13 @@ impl DataPlane {
             .map(|(number, &cpu)| WorkerThread::start(number, config.pin.then_some(cpu)))
             .collect::<io::Result<Vec<_>>>()
             .map_err(PlaneError::Start)?;
-        let plane = DataPlane { workers, places: HashMap::new(), apart: config.apart, events: sender };
+        let plane = DataPlane {
+            workers,
+            places: HashMap::new(),
+            borrowers: HashMap::new(),
+            apart: config.apart,
+            events: sender,
+        };
         Ok((plane, events))
     }
 
@@ -181,8 +189,45 @@ impl DataPlane {
         }
     }
 
-    /// Takes a channel out and waits until no worker holds its device or socket.
+    /// Lets the sending half of `borrower` read the device of `owner`, in place of the owner's own; with none, the owner
+    /// reads it again. What the kernel still gives to a channel that is dead goes by a sibling so.
+    ///
+    /// Waits until the device has exactly one reader again. The borrower should have a session in use: otherwise what it
+    /// reads is dropped, as its own.
+    ///
+    /// # Errors
+    /// [`PlaneError::Watch`] if the device cannot be watched by whoever shall read it; then nobody does.
+    pub fn lend(&mut self, owner: ChannelId, borrower: Option<ChannelId>) -> Result<(), PlaneError> {
+        let borrower = borrower.filter(|borrower| *borrower != owner && self.places.contains_key(borrower));
+        if self.borrowers.get(&owner) == borrower.as_ref() {
+            return Ok(());
+        }
+        let Some(at) = self.places.get(&owner).map(|places| places.sending) else { return Ok(()) };
+        if let Some(before) = self.borrowers.remove(&owner) {
+            self.ask(self.places[&before].sending, |answer| Order::GiveBack(before, owner, answer));
+        }
+        let Some(borrower) = borrower else {
+            return self.ask(at, |answer| Order::Reclaim(owner, answer)).unwrap_or(Ok(())).map_err(PlaneError::Watch);
+        };
+        let Some(device) = self.ask(at, |answer| Order::Lend(owner, answer)) else { return Ok(()) };
+        let borrows = |answer| Order::Borrow(borrower, owner, device, answer);
+        let borrowed = self.ask(self.places[&borrower].sending, borrows).unwrap_or(Ok(()));
+        self.borrowers.insert(owner, borrower);
+        borrowed.map_err(PlaneError::Watch)
+    }
+
+    /// Who reads the device of a channel in its stead.
+    pub fn borrower(&self, owner: ChannelId) -> Option<ChannelId> {
+        self.borrowers.get(&owner).copied()
+    }
+
+    /// Takes a channel out and waits until no worker holds its device or socket. Devices that it had borrowed go back.
     pub fn remove_channel(&mut self, id: ChannelId) {
+        let lent: Vec<ChannelId> =
+            self.borrowers.iter().filter(|(_, by)| **by == id).map(|(owner, _)| *owner).collect();
+        for owner in lent.into_iter().chain([id]) {
+            let _device_gone = self.lend(owner, None);
+        }
         if let Some(places) = self.places.remove(&id) {
             self.release(places.sending, id, Half::Sending);
             self.release(places.receiving, id, Half::Receiving);
@@ -241,6 +286,13 @@ impl DataPlane {
         done.recv().map_err(|_| PlaneError::WorkerGone(worker))?.map_err(PlaneError::Watch)?;
         self.workers[worker].halves += 1;
         Ok(())
+    }
+
+    /// Gives an order and waits for the answer; `None` if the half is not there or the worker has ended.
+    fn ask<T>(&self, worker: usize, order: impl FnOnce(mpsc::Sender<T>) -> Order) -> Option<T> {
+        let (answer, done) = mpsc::channel();
+        self.order(worker, order(answer));
+        done.recv().ok()
     }
 
     fn release(&mut self, worker: usize, id: ChannelId, half: Half) {

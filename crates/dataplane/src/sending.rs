@@ -6,6 +6,7 @@
 //! used twice.
 
 mod drain;
+mod loans;
 mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
@@ -25,7 +26,10 @@ use meshtun_sys::{
     udp::{self, Udp},
 };
 
-use self::wire::{Load, Wire};
+use self::{
+    loans::Loans,
+    wire::{Load, Wire},
+};
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Half,
     command::EventSender,
@@ -69,6 +73,7 @@ pub(crate) struct SendingParts {
 pub(crate) struct SendingHalf {
     channel: ChannelId,
     tun: Arc<Tun>,
+    loans: Loans,
     wire: Wire,
     mtu: usize,
     queue: Queue,
@@ -85,6 +90,7 @@ impl SendingHalf {
         Ok(SendingHalf {
             channel: parts.channel,
             tun: Arc::clone(&parts.tun),
+            loans: Loans::default(),
             mtu: parts.mtu.into(),
             wire: Wire::new(parts)?,
             queue: Queue::new(),
@@ -122,18 +128,22 @@ impl SendingHalf {
             pool.free(next.slot);
             turned = Turn::Busy;
         }
-        let mut bytes = 0;
+        let (mut bytes, mut devices) = (0, self.loans.devices(&self.tun));
+        let mut device = devices.next();
         for _ in 0..READS_PER_TURN {
-            if bytes >= BYTES_READ_PER_TURN {
-                break;
-            }
-            let read = match self.tun.read(pool.spare_mut()) {
+            let Some(tun) = device.filter(|_| bytes < BYTES_READ_PER_TURN) else { break };
+            let read = match tun.read(pool.spare_mut()) {
                 Ok(length) => length,
-                Err(error) if udp::is_would_block(&error) => break,
+                Err(error) if udp::is_would_block(&error) => {
+                    device = devices.next();
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     packer.flush();
-                    return self.read_failed(error);
+                    let broken = Arc::clone(tun);
+                    drop(devices);
+                    return self.read_failed(&broken, error);
                 }
             };
             self.errors_in_a_row = 0;
@@ -186,7 +196,7 @@ impl SendingHalf {
     }
 
     pub(crate) fn watch(&self, epoll: &Epoll) -> io::Result<()> {
-        epoll.add(&*self.tun, self.token(Source::Tun), Interest::Read)?;
+        self.watch_device(&self.tun, epoll)?;
         let watched = epoll.add(&self.wire.writable, self.token(Source::Writable), Interest::None);
         watched.inspect_err(|_| drop(epoll.delete(&*self.tun)))
     }
@@ -200,8 +210,14 @@ impl SendingHalf {
 
     pub(crate) fn unwatch(&self, epoll: &Epoll) {
         // Either may be gone already when its device is.
-        let _gone = epoll.delete(&*self.tun);
+        for device in self.loans.devices(&self.tun) {
+            let _gone = epoll.delete(&**device);
+        }
         let _gone = epoll.delete(&self.wire.writable);
+    }
+
+    fn watch_device(&self, device: &Tun, epoll: &Epoll) -> io::Result<()> {
+        epoll.add(device, self.token(Source::Tun), Interest::Read)
     }
 
     fn token(&self, source: Source) -> u64 {
@@ -236,24 +252,37 @@ impl SendingHalf {
     /// Empties the device's queue without sending: old packets must not come out when a session comes back.
     fn discard(&mut self, scratch: &mut Scratch, reason: DropReason) -> Turn {
         self.clear(scratch, reason);
+        let mut devices = self.loans.devices(&self.tun);
+        let mut device = devices.next();
         for _ in 0..READS_PER_TURN {
-            match self.tun.read(scratch.pool.spare_mut()) {
+            let Some(tun) = device else { return Turn::Idle };
+            match tun.read(scratch.pool.spare_mut()) {
                 Ok(length) => {
                     let packets = packets_in(&scratch.pool.spare_mut()[..length]);
                     self.wire.counters.sending.drops.add(reason, packets);
                 }
-                Err(error) if udp::is_would_block(&error) => return Turn::Idle,
+                Err(error) if udp::is_would_block(&error) => device = devices.next(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.read_failed(error),
+                Err(error) => {
+                    let broken = Arc::clone(tun);
+                    drop(devices);
+                    return self.read_failed(&broken, error);
+                }
             }
         }
         Turn::Busy
     }
 
     /// An error that passes costs one packet at the most; a device that only has errors would turn for ever.
-    fn read_failed(&mut self, error: io::Error) -> Turn {
+    fn read_failed(&mut self, device: &Arc<Tun>, error: io::Error) -> Turn {
         self.errors_in_a_row += 1;
-        if tun::is_gone(&error) || self.errors_in_a_row > ERRORS_IN_A_ROW { self.fail(error) } else { Turn::Busy }
+        if !tun::is_gone(&error) && self.errors_in_a_row <= ERRORS_IN_A_ROW {
+            return Turn::Busy;
+        }
+        let Some(owner) = self.loans.give_up(device) else { return self.fail(error) };
+        self.errors_in_a_row = 0;
+        self.wire.events.send(Event::Failed { channel: owner, half: Half::Sending, error });
+        Turn::Busy
     }
 
     fn fail(&mut self, error: io::Error) -> Turn {

@@ -12,6 +12,7 @@ use meshtun_sys::{
     epoll::{Epoll, Events, Interest},
     event::EventFd,
     thread,
+    tun::Tun,
 };
 
 use crate::{
@@ -27,6 +28,14 @@ pub(crate) enum Order {
     AddSending(Box<SendingHalf>, mpsc::Sender<io::Result<()>>),
     AddReceiving(Box<ReceivingHalf>, mpsc::Sender<io::Result<()>>),
     Remove(ChannelId, Half, mpsc::Sender<()>),
+    /// The sending half stops reading its device, and hands it out.
+    Lend(ChannelId, mpsc::Sender<Arc<Tun>>),
+    /// The first channel's sending half reads the second's device, too.
+    Borrow(ChannelId, ChannelId, Arc<Tun>, mpsc::Sender<io::Result<()>>),
+    /// The first channel's sending half reads the second's device no longer.
+    GiveBack(ChannelId, ChannelId, mpsc::Sender<()>),
+    /// The sending half reads its device again.
+    Reclaim(ChannelId, mpsc::Sender<io::Result<()>>),
     Command(ChannelId, Half, Command),
     Settle(mpsc::Sender<()>),
     Stop,
@@ -149,6 +158,7 @@ impl Worker {
         let was_stuck = half.is_stuck();
         let turned = turn(half, &mut self.scratch);
         self.has_sent |= turned == Turn::Busy;
+        half.forget_broken(&self.epoll);
         if turned == Turn::Failed {
             half.clear(&mut self.scratch, DropReason::NoSession);
             half.unwatch(&self.epoll);
@@ -215,6 +225,27 @@ impl Worker {
             Order::Command(id, Half::Receiving, command) => {
                 if let Some(half) = self.receiving.get_mut(&id) {
                     half.obey(command);
+                }
+            }
+            Order::Lend(id, answer) => {
+                if let Some(half) = self.sending.get_mut(&id) {
+                    let _asker_gone = answer.send(half.lend(&self.epoll));
+                }
+            }
+            Order::Borrow(id, owner, device, answer) => {
+                if let Some(half) = self.sending.get_mut(&id) {
+                    let _asker_gone = answer.send(half.borrow(owner, device, &self.epoll));
+                }
+            }
+            Order::GiveBack(id, owner, answer) => {
+                if let Some(half) = self.sending.get_mut(&id) {
+                    half.give_back(owner, &self.epoll);
+                }
+                let _asker_gone = answer.send(());
+            }
+            Order::Reclaim(id, answer) => {
+                if let Some(half) = self.sending.get_mut(&id) {
+                    let _asker_gone = answer.send(half.reclaim(&self.epoll));
                 }
             }
             Order::Settle(answer) => {

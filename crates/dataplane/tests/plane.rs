@@ -66,45 +66,23 @@ impl Bench {
     }
 
     fn without_session(suite: Suite) -> Bench {
+        Bench::on_workers(1, suite)
+    }
+
+    fn on_workers(workers: usize, suite: Suite) -> Bench {
         ip("link set lo up");
         // Or the kernel would send router solicitations and multicast reports of its own.
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
-        tun::create("dp0").expect("a tun device can be made");
-        ip(&format!("addr add {OURS}/32 dev dp0"));
-        ip(&format!("link set dp0 mtu {MTU} up"));
-        ip("route add 10.2.0.0/16 dev dp0");
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let device = Tun::attach("dp0").expect("the device can be attached");
-        device.carrier().unwrap().set(true).unwrap();
-        // Until the kernel has acted on the carrier it drops what is sent to the device.
-        eventually("the device runs", || meshtun_sys::device::is_running("dp0").unwrap());
-        let udp = Udp::bind(&UdpOptions {
-            local: "127.0.0.1:0".parse().unwrap(),
-            device: None,
-            mark: None,
-            receive_buffer: 4 << 20,
-            send_buffer: 4 << 20,
-            gro: true,
-        })
-        .unwrap();
+        let device = device("dp0");
+        ip(&format!("addr add {OURS}/32 dev dp0"));
+        ip("route add 10.2.0.0/16 dev dp0");
+        let udp = channel_socket();
         let channel = udp.local_addr();
-        let config = PlaneConfig { cpus: vec![thread::available_cpus()[0]], pin: false, apart: false };
+        let config = PlaneConfig { cpus: vec![thread::available_cpus()[0]; workers], pin: false, apart: false };
         let (mut plane, events) = DataPlane::start(&config).unwrap();
-        let filter = Filter::new(
-            &["10.2.0.0/16".parse().unwrap(), "fd00:2::/64".parse().unwrap()],
-            &["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
-            ("fe80::2:0".parse().unwrap(), "fe80::1:0".parse().unwrap()),
-            false,
-        );
-        let parts = ChannelParts {
-            tun: Arc::new(device),
-            udp: Arc::new(udp),
-            mtu: MTU,
-            endpoint: Some(peer.local_addr().unwrap()),
-            filter: Arc::new(filter),
-        };
-        let counters = plane.add_channel(ID, parts).unwrap();
+        let counters = plane.add_channel(ID, parts(device, udp, &peer)).unwrap();
         let (seals, opens) = keys(suite, PEER_INDEX, OUR_INDEX, 2, 1).into_halves(Instant::now());
         Bench { plane, events, counters, channel, peer, seals, opens }
     }
@@ -501,6 +479,39 @@ fn longest_transport() -> Vec<u8> {
     message
 }
 
+/// A device that runs.
+fn device(name: &str) -> Tun {
+    tun::create(name).expect("a tun device can be made");
+    ip(&format!("link set {name} mtu {MTU} up"));
+    let device = Tun::attach(name).expect("the device can be attached");
+    device.carrier().unwrap().set(true).unwrap();
+    // Until the kernel has acted on the carrier it drops what is sent to the device.
+    eventually("the device runs", || meshtun_sys::device::is_running(name).unwrap());
+    device
+}
+
+fn channel_socket() -> Udp {
+    let buffers =
+        UdpOptions { receive_buffer: 4 << 20, send_buffer: 4 << 20, ..UdpOptions::new(([127, 0, 0, 1], 0).into()) };
+    Udp::bind(&buffers).unwrap()
+}
+
+fn parts(tun: Tun, udp: Udp, peer: &UdpSocket) -> ChannelParts {
+    let filter = Filter::new(
+        &["10.2.0.0/16".parse().unwrap(), "fd00:2::/64".parse().unwrap()],
+        &["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
+        ("fe80::2:0".parse().unwrap(), "fe80::1:0".parse().unwrap()),
+        false,
+    );
+    ChannelParts {
+        tun: Arc::new(tun),
+        udp: Arc::new(udp),
+        mtu: MTU,
+        endpoint: Some(peer.local_addr().unwrap()),
+        filter: Arc::new(filter),
+    }
+}
+
 fn keys(suite: Suite, local: u32, peer: u32, send: u8, receive: u8) -> SessionKeys {
     SessionKeys::new(suite, local, peer, [send; 32].into(), [receive; 32].into())
 }
@@ -522,4 +533,80 @@ fn ip(arguments: &str) {
 fn in_namespace(test: impl FnOnce() + Send) {
     let namespace = netns::Namespace::new().expect("a trial may make namespaces");
     namespace.run_in(test).expect("the namespace can be entered");
+}
+
+const SIBLING: ChannelId = ChannelId(8);
+
+/// A second channel with a session of its own, whose device nothing is routed to.
+fn sibling(bench: &mut Bench) -> (UdpSocket, ReceiveKey) {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    bench.plane.add_channel(SIBLING, parts(device("dp1"), channel_socket(), &peer)).unwrap();
+    let suite = Suite::ChaCha20Poly1305;
+    let (send, _) = keys(suite, 0x3333, 0x4444, 3, 4).into_halves(Instant::now());
+    bench.plane.send(SIBLING, Command::InstallSend(send));
+    bench.plane.send(SIBLING, Command::Use(0x3333));
+    bench.plane.settle();
+    (peer, keys(suite, 0x4444, 0x3333, 4, 3).into_halves(Instant::now()).1)
+}
+
+/// What a channel sends next, opened: the last byte of the inner packet.
+fn last_byte(peer: &UdpSocket, opens: &mut ReceiveKey) -> u8 {
+    let mut datagram = [0; 2048];
+    let (length, _) = peer.recv_from(&mut datagram).expect("the channel sends");
+    let inner = opens.open(&mut datagram[..length]).expect("authentic");
+    inner[usize::from(u16::from_be_bytes([inner[2], inner[3]])) - 1]
+}
+
+#[test]
+fn a_sibling_carries_what_the_kernel_still_gives_to_a_channel_that_is_dead() {
+    for workers in [1, 2] {
+        trial::run_with_tun(move || {
+            in_namespace(|| {
+                let mut bench = Bench::on_workers(workers, Suite::ChaCha20Poly1305);
+                let (peer, mut opens) = sibling(&mut bench);
+                let socket = UdpSocket::bind((OURS, 0)).unwrap();
+                let send = |number: u8| assert_eq!(socket.send_to(&[0, number], (PEERS, 5)).unwrap(), 2);
+
+                send(1); // The owner reads it, and has no session.
+                eventually("it is dropped", || bench.dropped(DropReason::NoSession) == 1);
+                bench.plane.lend(ID, Some(SIBLING)).unwrap();
+                (2..100).for_each(send);
+                assert!((2..100).all(|number| last_byte(&peer, &mut opens) == number), "all of them, in order");
+                assert_eq!(bench.plane.borrower(ID), Some(SIBLING));
+
+                bench.plane.lend(ID, None).unwrap();
+                send(100);
+                eventually("the owner reads again", || bench.dropped(DropReason::NoSession) == 2);
+
+                bench.plane.lend(ID, Some(SIBLING)).unwrap();
+                bench.plane.remove_channel(SIBLING);
+                assert_eq!(bench.plane.borrower(ID), None);
+                send(101);
+                eventually("the owner has it back", || bench.dropped(DropReason::NoSession) == 3);
+            })
+        });
+    }
+}
+
+#[test]
+fn a_borrowed_device_that_is_deleted_fails_its_owner_and_not_the_borrower() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bench = Bench::on_workers(1, Suite::ChaCha20Poly1305);
+            let (peer, mut opens) = sibling(&mut bench);
+            bench.plane.lend(ID, Some(SIBLING)).unwrap();
+            ip("link delete dp0");
+            eventually("the owner has failed", || {
+                std::iter::from_fn(|| bench.events.poll_event()).any(|event| {
+                    matches!(event, Event::Failed { channel: ID, half: meshtun_dataplane::Half::Sending, .. })
+                })
+            });
+            bench.plane.remove_channel(ID);
+            ip("addr add 10.1.0.1/32 dev dp1");
+            ip("route add 10.2.0.0/16 dev dp1");
+            UdpSocket::bind((OURS, 0)).unwrap().send_to(&[0, 77], (PEERS, 5)).unwrap();
+            assert_eq!(last_byte(&peer, &mut opens), 77);
+        })
+    });
 }
