@@ -2,4 +2,5 @@
 
 mod down;
 mod restart;
+mod service;
 pub(crate) mod trains;

@@ -3,18 +3,24 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-        unix::{ffi::OsStrExt, net::UnixDatagram},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::{ffi::OsStrExt, net::UnixDatagram, process::CommandExt},
     },
+    path::Path,
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use rustix::{
-    io::{FdFlags, fcntl_setfd},
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr},
+    io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        SocketAddrUnix, recvmsg, sendmsg_addr,
+    },
     time::{ClockId, clock_gettime},
 };
 
@@ -84,6 +90,66 @@ pub fn passed() -> Vec<Passed> {
 /// `SD_LISTEN_FDS_START`.
 const FIRST_DESCRIPTOR: RawFd = 3;
 
+/// A stand-in for a service runner: for tests of what keeps descriptors across a restart.
+#[derive(Debug)]
+pub struct Runner(UnixDatagram);
+
+impl Runner {
+    /// Listens at this path, which must be free.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn bind(path: &Path) -> io::Result<Runner> {
+        UnixDatagram::bind(path).map(Runner)
+    }
+
+    /// The next message, and the descriptors that came with it.
+    ///
+    /// # Errors
+    /// The kernel's; `WouldBlock` after that time.
+    pub fn receive(&self, patience: Duration) -> io::Result<(String, Vec<OwnedFd>)> {
+        self.0.set_read_timeout(Some(patience))?;
+        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let mut message = [0; 4096];
+        let parts = &mut [IoSliceMut::new(&mut message)];
+        let length = recvmsg(&self.0, parts, &mut beside, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        let rights = |part| match part {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+            _ => None,
+        };
+        let descriptors = beside.drain().filter_map(rights).flatten().collect();
+        Ok((String::from_utf8_lossy(&message[..length]).into_owned(), descriptors))
+    }
+}
+
+/// Makes the child that `command` starts find these descriptors where [`passed`] looks for them. The variables are the
+/// caller's business: `LISTEN_PID` is known only in the child (`sh -c 'LISTEN_PID=$$ exec "$0" "$@"'`).
+///
+/// # Errors
+/// The kernel's, for want of descriptors.
+pub fn pass(command: &mut Command, descriptors: &[OwnedFd]) -> io::Result<()> {
+    let above = FIRST_DESCRIPTOR + RawFd::try_from(descriptors.len()).unwrap_or(RawFd::MAX);
+    // Out of the way of the numbers that they shall get.
+    let copies: Vec<OwnedFd> = descriptors
+        .iter()
+        .map(|descriptor| fcntl_dupfd_cloexec(descriptor, above))
+        .collect::<rustix::io::Result<_>>()?;
+    // SAFETY: runs between fork and exec: system calls only, no allocation, no lock. What `dup2` closes in the child is
+    // closed on exec anyway, or not the caller's to pass.
+    unsafe {
+        command.pre_exec(move || {
+            for (number, copy) in (FIRST_DESCRIPTOR..).zip(&copies) {
+                if libc::dup2(copy.as_raw_fd(), number) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        })
+    };
+    Ok(())
+}
+
 /// `CLOCK_MONOTONIC` in microseconds, by which a service runner tells one reload from the next.
 pub fn monotonic_micros() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -104,6 +170,19 @@ mod tests {
     #[test]
     fn nothing_was_passed_to_a_test() {
         assert!(passed().is_empty());
+    }
+
+    #[test]
+    fn a_descriptor_reaches_the_runner_beside_its_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let runner = Runner::bind(&path).unwrap();
+        let kept = UnixDatagram::unbound().unwrap();
+        notify(path.as_os_str(), b"FDSTORE=1", &[kept.as_fd()]).unwrap();
+        let (message, descriptors) = runner.receive(Duration::from_secs(10)).unwrap();
+        assert_eq!((message.as_str(), descriptors.len()), ("FDSTORE=1", 1));
+        notify(path.as_os_str(), b"READY=1", &[]).unwrap();
+        assert_eq!(runner.receive(Duration::from_secs(10)).unwrap().1.len(), 0);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::{
 };
 
 use meshtun_dataplane::ChannelId;
-use meshtun_proto::control::Reason;
+use meshtun_proto::{channel::LINGER, control::Reason};
 use serde_json::{Value, json};
+use tokio::time::sleep_until;
 
 use super::{Engine, change::Change, channel::Channel};
 use crate::{
@@ -112,6 +113,26 @@ impl Engine {
         }
     }
 
+    /// Goes on receiving until then, and says goodbye again when that is due.
+    pub(super) async fn linger(&mut self, until: Instant) {
+        while let Some(due) = self.deadlines.first().filter(|due| *due < until) {
+            sleep_until(due.into()).await;
+            self.handle_deadlines(Instant::now());
+        }
+        sleep_until(until.into()).await;
+    }
+
+    /// How long something may still be under way when this gateway goes: a round trip to a peer that answers at once. A
+    /// restart lasts as much longer, so it waits for less.
+    pub(super) fn under_way(&self, reason: Reason) -> Duration {
+        let round_trips = self.channels.values().filter_map(|channel| channel.history.handshake);
+        let longest = round_trips.max().unwrap_or_default();
+        match reason {
+            Reason::Restarting => longest.min(RESTART_LINGERS),
+            _ => (2 * longest).clamp(DOWN_LINGERS, LINGER),
+        }
+    }
+
     pub(super) fn names(&self, ids: &[ChannelId]) -> Vec<String> {
         ids.iter().filter_map(|id| self.channels.get(id)).map(Channel::name).collect()
     }
@@ -133,3 +154,9 @@ impl Engine {
         Ok(meant)
     }
 }
+
+/// The most that a daemon which restarts waits for what is under way.
+const RESTART_LINGERS: Duration = Duration::from_millis(20);
+
+/// The least that one waits which goes for good: the goodbye is said three times in it.
+const DOWN_LINGERS: Duration = Duration::from_millis(220);

@@ -207,6 +207,7 @@ impl Engine {
         let now = Instant::now();
         self.each_channel(now, |channel| channel.close(now, reason, hold));
         self.plane.settle();
+        self.linger(now + self.under_way(reason)).await;
         // The descriptors go with the channels and the workers.
         drop(self.channels);
         self.plane.shutdown();
