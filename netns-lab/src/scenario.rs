@@ -6,13 +6,16 @@
 //! |---|---|
 //! | [`file`](self) | reads a file: what is wrong with it is told with its line |
 //! | `stage` | builds the lab, starts the tool and finds a source port for each channel |
-//! | `action` | does what a step says |
+//! | `action`, `chaos` | does what a step says; random faults |
+//! | `ledger` | adds up what was sent, received, dropped and lost |
 //! | `play` | goes through the steps of one run and collects its figures |
 //! | `verdict` | compares the figures with what was expected |
 
 mod action;
 mod builtin;
+mod chaos;
 mod file;
+mod ledger;
 mod play;
 mod resources;
 mod stage;

@@ -27,6 +27,12 @@ pub(super) fn port_of(frame: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes([frame[at + 2], frame[at + 3]]))
 }
 
+/// Whether a frame is UDP whose payload begins as WireGuard's handshake messages do.
+pub(super) fn is_handshake(frame: &[u8]) -> bool {
+    let payload = udp_at(frame).and_then(|at| frame.get(at + 8..at + 12));
+    payload.is_some_and(|start| matches!(start, [1..=3, 0, 0, 0]))
+}
+
 /// Destination and source.
 pub(super) fn addresses(frame: &[u8]) -> Option<(Mac, Mac)> {
     let (header, _) = frame.split_first_chunk::<ETHERNET>()?;

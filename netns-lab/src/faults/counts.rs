@@ -13,6 +13,8 @@ pub struct Key {
     pub to: usize,
     /// The UDP port that they are for; none for everything else.
     pub port: Option<u16>,
+    /// Datagrams that look like a WireGuard handshake's (types 1 to 3), which are counted apart.
+    pub handshake: bool,
 }
 
 /// What became of the frames of one [`Key`].

@@ -17,7 +17,7 @@ use meshtun_sys::{
 use meshtun_testkit::{Fate, Line, Loss, Path, line::Arrival};
 
 use super::{
-    classify::{Mac, addresses, is_for_many, port_of},
+    classify::{Mac, addresses, is_for_many, is_handshake, port_of},
     counts::{Counts, Key},
     damage,
 };
@@ -31,13 +31,16 @@ const ROOM: usize = 256 << 20;
 /// The longest frame: an MTU of 65535 and the header.
 const LONGEST: usize = (1 << 16) + 64;
 
+/// From which device to which, and for which UDP port.
+type Way = (usize, usize, Option<u16>);
+
 /// Lines, addresses, counters and what is under way.
 #[derive(Debug)]
 pub(super) struct Switch {
     devices: usize,
     seed: u64,
     /// Those of everything, and those of ports that have faults of their own.
-    lines: HashMap<Key, Line>,
+    lines: HashMap<Way, Line>,
     seen: HashMap<Mac, usize>,
     counts: HashMap<Key, Counts>,
     /// By arrival, then by the order of sending.
@@ -69,26 +72,26 @@ impl Switch {
     }
 
     pub(super) fn set(&mut self, from: usize, to: usize, port: Option<u16>, path: Option<Path>) {
-        let key = Key { from, to, port };
+        let way = (from, to, port);
         let Some(path) = path else {
-            self.lines.remove(&key);
+            self.lines.remove(&way);
             return;
         };
-        match self.lines.get_mut(&key) {
+        match self.lines.get_mut(&way) {
             Some(line) => *line.path_mut() = path,
             None => {
-                self.lines.insert(key, Line::new(self.seed_of(key), path));
+                self.lines.insert(way, Line::new(self.seed_of(way), path));
             }
         }
     }
 
     pub(super) fn path(&self, from: usize, to: usize, port: Option<u16>) -> Path {
-        let own = self.lines.get(&Key { from, to, port }).or_else(|| self.lines.get(&Key { from, to, port: None }));
+        let own = self.lines.get(&(from, to, port)).or_else(|| self.lines.get(&(from, to, None)));
         own.map_or_else(|| Path::after(Duration::ZERO), |line| line.path().clone())
     }
 
     pub(super) fn clear(&mut self) {
-        self.lines.retain(|key, _| key.port.is_none());
+        self.lines.retain(|(_, _, port), _| port.is_none());
         for from in 0..self.devices {
             for to in (0..self.devices).filter(|to| *to != from) {
                 self.set(from, to, None, Some(Path::after(Duration::ZERO)));
@@ -116,8 +119,9 @@ impl Switch {
     }
 
     fn send(&mut self, from: usize, to: usize, frame: &[u8], now: Instant, taps: &[Tap]) {
-        let key = Key { from, to, port: port_of(frame) };
-        let own = if self.lines.contains_key(&key) { key } else { Key { port: None, ..key } };
+        let key = Key { from, to, port: port_of(frame), handshake: is_handshake(frame) };
+        let own = (from, to, key.port);
+        let own = if self.lines.contains_key(&own) { own } else { (from, to, None) };
         let counts = self.counts.entry(key).or_default();
         counts.sent += 1;
         let Some(line) = self.lines.get_mut(&own) else { return };
@@ -170,8 +174,7 @@ impl Switch {
     }
 
     /// Each line draws by itself, whatever the order in which they are made.
-    fn seed_of(&self, key: Key) -> u64 {
-        let Key { from, to, port } = key;
+    fn seed_of(&self, (from, to, port): Way) -> u64 {
         let number = (from as u64) << 40 | (to as u64) << 32 | port.map_or(1 << 20, u64::from);
         self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

@@ -78,9 +78,35 @@ pub struct Steady {
     start: Instant,
     sending: Arc<AtomicBool>,
     receiving: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
     trains: Option<datagrams::Threads>,
     streams: Option<streams::Threads>,
     plan: Plan,
+}
+
+/// What the threads are told.
+#[derive(Clone, Debug)]
+struct Flags {
+    sending: Arc<AtomicBool>,
+    receiving: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+}
+
+impl Flags {
+    /// Whether to go on sending; waits while that is paused.
+    fn may_send(&self) -> bool {
+        while self.sending.load(Ordering::Relaxed) {
+            if !self.paused.load(Ordering::Relaxed) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    fn may_receive(&self) -> bool {
+        self.receiving.load(Ordering::Relaxed)
+    }
 }
 
 /// The UDP port at which every train is received.
@@ -95,15 +121,21 @@ impl Steady {
         let datagrams = Datagrams::open(&plan)?;
         let streams = Streams::connect(&plan)?;
         let [sending, receiving] = [(); 2].map(|()| Arc::new(AtomicBool::new(true)));
-        let start = Instant::now();
-        let trains = datagrams.start(&plan, start, &sending, &receiving)?;
-        let streams = streams.start(&plan, start, &sending, &receiving)?;
-        Ok(Steady { start, sending, receiving, trains: Some(trains), streams: Some(streams), plan })
+        let (paused, start) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let flags = Flags { sending: sending.clone(), receiving: receiving.clone(), paused: paused.clone() };
+        let trains = datagrams.start(&plan, start, &flags)?;
+        let streams = streams.start(&plan, start, &flags)?;
+        Ok(Steady { start, sending, receiving, paused, trains: Some(trains), streams: Some(streams), plan })
     }
 
     /// Now, on the load's clock: to be given to [`Account`].
     pub fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// Sends nothing for a while, or goes on.
+    pub fn pause(&self, pause: bool) {
+        self.paused.store(pause, Ordering::Relaxed);
     }
 
     /// Stops sending, waits so long for what is under way, and gives the account.

@@ -2,8 +2,10 @@
 
 use std::{process::Command, thread, time::Duration};
 
-use super::{ScenarioError, stage::Stage};
-use crate::{Node, mesh::Pairs};
+use rand::rngs::StdRng;
+
+use super::{ScenarioError, chaos, file::Count, stage::Stage};
+use crate::{Node, faults::Path, mesh::Pairs};
 
 /// One thing that happens. Gateways are counted from 0.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub(super) enum Action {
     Flap { place: Place, down: Duration, up: Duration },
     /// Random faults for as long as the step lasts.
     Chaos(Chaos),
+    /// What was sent, received, dropped and lost is added up from here, or up to here.
+    Count(Count),
 }
 
 /// Where a fault is: channels (or everything), and from which gateway to which.
@@ -66,11 +70,62 @@ pub(super) struct Chaos {
     pub(super) only_paths: bool,
 }
 
+impl Place {
+    /// For people.
+    pub(super) fn words(&self) -> String {
+        let ways: Vec<_> = self.ways.iter().map(|(from, to)| format!("g{}→g{}", from + 1, to + 1)).collect();
+        let channels = self.channels.iter().flatten().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let what = if self.channels.is_some() { format!("channel {channels} of") } else { "everything".into() };
+        format!("{what} {}", ways.join(" and "))
+    }
+}
+
+impl Weather {
+    /// Nothing happens.
+    pub(super) fn fair() -> Weather {
+        Weather {
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            burst: 1.0,
+            reorder: 0.0,
+            duplicate: 0.0,
+            corrupt: 0.0,
+            bits_per_second: None,
+            queue: 1 << 20,
+            blocked: false,
+        }
+    }
+
+    /// As the underlay in userspace takes it.
+    pub(super) fn path(&self) -> Path {
+        Path {
+            jitter: self.jitter,
+            loss: self.loss,
+            loss_burst: self.burst,
+            duplication: self.duplicate,
+            reordering: self.reorder,
+            held_back: (self.delay * 4).max(Duration::from_millis(4)),
+            corruption: self.corrupt,
+            blocked: self.blocked,
+            rate: self.bits_per_second,
+            queue: self.queue,
+            ..Path::after(self.delay)
+        }
+    }
+}
+
 impl Action {
     /// Does it. What goes on for as long as the step lasts returns when that is over.
-    pub(super) fn take(&self, stage: &mut Stage, lasts: Duration) -> Result<(), ScenarioError> {
+    pub(super) fn take(
+        &self,
+        stage: &mut Stage,
+        lasts: Duration,
+        rng: &mut StdRng,
+        narrate: &dyn Fn(&str),
+    ) -> Result<(), ScenarioError> {
         match self {
-            Action::Rest | Action::WaitUp(_) => Ok(()),
+            Action::Rest | Action::WaitUp(_) | Action::Count(_) => Ok(()),
             Action::Block { place, blocked } => stage.block(place, *blocked),
             Action::Path { place, weather } => stage.path(place, weather),
             Action::Kill(at) => stage.each(at, Stage::kill),
@@ -87,9 +142,9 @@ impl Action {
                 stage.each(at, |stage, at| stage.reload(at, *channels, defaults))
             }
             Action::Flap { place, down, up } => flap(stage, place, *down, *up, lasts),
-            Action::Chaos(Chaos { every, longest, only_paths }) => {
-                let what = format!("no random faults yet: every {every:?}, {longest:?} at most, {only_paths}");
-                Err(ScenarioError::Stage(what))
+            Action::Chaos(chaos) => {
+                stage.faults += chaos::rage(stage, chaos, lasts, rng, narrate)?;
+                Ok(())
             }
         }
     }

@@ -100,8 +100,8 @@ pub(super) enum Begin {
     /// All channels are up.
     #[default]
     Up,
-    /// No gateway has ever run; a step starts them.
-    Cold,
+    /// The gateways run and nothing passes between them, so that there never was a session.
+    Blocked,
 }
 
 /// `[load]`.
@@ -160,6 +160,17 @@ pub(super) struct StepEntry {
     pub(super) wait_up: Option<Spanned<Time>>,
     pub(super) flap: Option<Spanned<Flap>>,
     pub(super) chaos: Option<Spanned<ChaosEntry>>,
+    pub(super) count: Option<Count>,
+}
+
+/// Whether what was sent, received, dropped and lost on the way adds up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Count {
+    /// What comes after counts.
+    Begin,
+    /// It is added up.
+    Check,
 }
 
 /// Channels of the link between two sites, one way or both.

@@ -5,12 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::{
     Figures, ScenarioError,
     action::Action,
-    file::Begin,
+    file::{Begin, Count},
+    ledger::{self, Ledger},
     resources::Resources,
     stage::{Stage, eventually},
     steps::{RunSetup, Scenario, Step},
@@ -65,7 +67,7 @@ impl Scenario {
 
     fn perform(&self, setup: &RunSetup, options: &Options<'_>, run: &mut Run) -> Result<(), ScenarioError> {
         let marker = Marker::random()?;
-        let mut stage = Stage::build(self, setup, options.program, marker)?;
+        let mut stage = Stage::build(self, setup, options.program, marker, options.seed)?;
         let performed = self.perform_on(&mut stage, marker, setup, options, run);
         if performed.is_err() {
             (options.narrate)(&format!("the ends of the logs:\n{}", stage.logs()));
@@ -82,8 +84,9 @@ impl Scenario {
         options: &Options<'_>,
         run: &mut Run,
     ) -> Result<(), ScenarioError> {
-        if self.begin == Begin::Up {
-            stage.start_all()?;
+        match self.begin {
+            Begin::Up => stage.start_all()?,
+            Begin::Blocked => stage.start_blocked()?,
         }
         let (before, changes) = (stage.resources(), stage.carrier_changes()?);
         let plan = self.plan(stage, marker)?;
@@ -95,7 +98,8 @@ impl Scenario {
         ));
         let load = Steady::start(plan)?;
         thread::sleep(SETTLING);
-        let mut playing = Playing { stage, load, setup, options, run, marks: Vec::new() };
+        let rng = StdRng::seed_from_u64(options.seed);
+        let mut playing = Playing { stage, load, setup, options, run, marks: Vec::new(), rng, ledger: None };
         for step in &self.steps {
             playing.step(step)?;
         }
@@ -116,7 +120,7 @@ impl Scenario {
         let trains = match self.begin {
             _ if self.load.train_rate == 0 => Vec::new(),
             Begin::Up => stage.trains()?,
-            Begin::Cold => stage.loose_trains(),
+            Begin::Blocked => stage.loose_trains(),
         };
         Ok(Plan {
             trains,
@@ -138,6 +142,10 @@ struct Playing<'a> {
     run: &'a mut Run,
     /// When each phase began.
     marks: Vec<(String, Duration)>,
+    /// What decides over random faults.
+    rng: StdRng,
+    /// From where messages are added up.
+    ledger: Option<Ledger>,
 }
 
 impl Playing<'_> {
@@ -158,8 +166,33 @@ impl Playing<'_> {
         if let Action::WaitUp(limit) = step.action {
             self.wait_up(limit.mul_f64(self.setup.slower))?;
         }
-        step.action.take(self.stage, lasts)?;
+        if let Action::Count(count) = step.action {
+            self.count(count)?;
+        }
+        step.action.take(self.stage, lasts, &mut self.rng, self.options.narrate)?;
         thread::sleep(lasts.saturating_sub(begun.elapsed()));
+        Ok(())
+    }
+
+    /// The load pauses meanwhile: only when nothing is under way can it be added up.
+    fn count(&mut self, count: Count) -> Result<(), ScenarioError> {
+        self.load.pause(true);
+        let ledger = ledger::read(self.stage);
+        self.load.pause(false);
+        let ledger = ledger?;
+        match (count, self.ledger.take()) {
+            (Count::Check, Some(begin)) => {
+                let (uncounted, words) = ledger::compare(&begin, &ledger);
+                self.run.figures.insert("uncounted".into(), uncounted.into());
+                let sealed: u64 = ledger.values().map(|entry| entry.sealed).sum();
+                let say = format!(
+                    "           {sealed} messages so far, {uncounted} of them since the beginning of the count not accounted for"
+                );
+                (self.options.narrate)(&say);
+                words.iter().for_each(|words| (self.options.narrate)(&format!("           {words}")));
+            }
+            _ => self.ledger = Some(ledger),
+        }
         Ok(())
     }
 

@@ -2,15 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::{
     Figures, ScenarioError,
     action::{self, Place, Weather, ask},
     file::{CableKind, ToolKind},
+    ledger::{Books, Direction},
     steps::{RunSetup, Scenario},
     tools::{Meshtun, OpenVpn},
 };
 use crate::{
     Node,
+    faults::{Counts, Faults, Key, Path},
     firewall::Firewall,
     load::{
         Marker,
@@ -37,6 +41,8 @@ pub(super) struct Stage {
     channels: u16,
     /// Commands that failed and should not.
     pub(super) failures: Vec<String>,
+    /// Random faults so far.
+    pub(super) faults: u64,
     pub(super) topology: Topology,
 }
 
@@ -52,12 +58,11 @@ impl Stage {
         run: &RunSetup,
         program: &Program,
         marker: Marker,
+        seed: u64,
     ) -> Result<Stage, ScenarioError> {
         let shape = if scenario.sites == 2 { Shape::TwoGateways } else { Shape::ThreeSites };
-        if scenario.cable == CableKind::Faulty {
-            return Err(ScenarioError::Stage("the faulty cable is not built yet".into()));
-        }
-        let topology = Topology::build(shape, &Options { internet: true, ..Options::default() })?;
+        let faults = Some(seed).filter(|_| scenario.cable == CableKind::Faulty);
+        let topology = Topology::build(shape, &Options { internet: true, faults, ..Options::default() })?;
         let firewalls = topology.sites.iter().map(|site| Firewall::new(&site.gateway, UNDERLAY));
         let firewalls = firewalls.collect::<Result<_, _>>()?;
         for site in &topology.sites {
@@ -68,7 +73,8 @@ impl Stage {
             ToolKind::Openvpn => Tool::OpenVpn(OpenVpn::new(scenario.channels)),
         };
         let channels = scenario.channels;
-        let mut stage = Stage { tool, watches: Vec::new(), firewalls, channels, failures: Vec::new(), topology };
+        let mut stage =
+            Stage { tool, watches: Vec::new(), firewalls, channels, failures: Vec::new(), faults: 0, topology };
         stage.watch(marker)?;
         Ok(stage)
     }
@@ -150,24 +156,111 @@ impl Stage {
         }
     }
 
+    /// Starts the tool while nothing passes between the gateways, and waits until every program answers.
+    pub(super) fn start_blocked(&mut self) -> Result<(), ScenarioError> {
+        let sites = self.topology.sites.len();
+        let ways = (0..sites).flat_map(|from| (0..sites).map(move |to| (from, to))).filter(|(from, to)| from != to);
+        self.block(&Place { channels: None, ways: ways.collect() }, true)?;
+        for at in 0..sites {
+            self.start(at)?;
+        }
+        let meshtun = self.meshtun_only()?;
+        let answered = eventually(PATIENCE, || Ok((0..sites).all(|at| meshtun.status(at).is_ok())))?;
+        let silent = || ScenarioError::Stage(format!("not every gateway answers after {PATIENCE:?}"));
+        answered.map(drop).ok_or_else(silent)
+    }
+
     pub(super) fn block(&mut self, place: &Place, blocked: bool) -> Result<(), ScenarioError> {
-        for (from, to) in &place.ways {
-            let firewall = &self.firewalls[*to];
-            let first = self.first_port(*from);
-            match &place.channels {
-                Some(channels) => {
-                    let ports: Vec<_> = channels.iter().map(|channel| first + channel).collect();
-                    firewall.block_ports(&ports, blocked)?;
+        for (from, to) in place.ways.iter().copied() {
+            let (ports, firewall) = (self.ports(place, from), &self.firewalls[to]);
+            match &self.topology.faults {
+                Some(faults) => {
+                    for port in ports {
+                        let path = Path { blocked, ..faults.path(from, to, Some(port)) };
+                        // A port for which nothing else was said behaves as everything else again.
+                        let own = blocked || path != Path { blocked, ..faults.path(from, to, None) };
+                        faults.set_port(from, to, port, own.then_some(path));
+                    }
+                    if place.channels.is_none() {
+                        faults.set(from, to, Path { blocked, ..faults.path(from, to, None) });
+                    }
                 }
-                None if self.topology.sites.len() == 2 => firewall.block_all(blocked)?,
-                None => firewall.block_ports(&(first..first + PORTS).collect::<Vec<_>>(), blocked)?,
+                None if place.channels.is_none() && self.topology.sites.len() == 2 => firewall.block_all(blocked)?,
+                None => firewall.block_ports(&ports, blocked)?,
             }
         }
         Ok(())
     }
 
-    pub(super) fn path(&mut self, _place: &Place, _weather: &Weather) -> Result<(), ScenarioError> {
-        Err(ScenarioError::Stage("the faulty cable is not built yet".into()))
+    /// Changes how a place of the faulty cable behaves.
+    pub(super) fn path(&mut self, place: &Place, weather: &Weather) -> Result<(), ScenarioError> {
+        let faults = self.topology.faults.as_ref().ok_or_else(no_faults)?;
+        for (from, to) in place.ways.iter().copied() {
+            match &place.channels {
+                None => faults.set(from, to, weather.path()),
+                Some(_) => {
+                    for port in self.ports(place, from) {
+                        // A block that lasts stays.
+                        let blocked = weather.blocked || faults.path(from, to, Some(port)).blocked;
+                        faults.set_port(from, to, port, Some(Path { blocked, ..weather.path() }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what a place of the faulty cable does, but for blocks.
+    pub(super) fn clear(&mut self, place: &Place) -> Result<(), ScenarioError> {
+        self.path(place, &Weather::fair())?;
+        let faults = self.topology.faults.as_ref().ok_or_else(no_faults)?;
+        for (from, to) in place.ways.iter().copied() {
+            for port in self.ports(place, from).into_iter().filter(|_| place.channels.is_some()) {
+                if !faults.path(from, to, Some(port)).blocked {
+                    faults.set_port(from, to, port, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ports of a place: where its channels' datagrams from a gateway arrive.
+    fn ports(&self, place: &Place, from: usize) -> Vec<u16> {
+        let first = self.first_port(from);
+        match &place.channels {
+            Some(channels) => channels.iter().map(|channel| first + channel).collect(),
+            None => (first..first + PORTS).collect(),
+        }
+    }
+
+    /// Channels of each link at first.
+    pub(super) fn channels(&self) -> u16 {
+        self.channels
+    }
+
+    /// A link of a gateway, and the device of one of its channels.
+    pub(super) fn some_device(&self, at: usize, channel: u16) -> (String, String) {
+        let [here, there] = [at, (at + 1) % self.topology.sites.len()].map(|at| &self.topology.sites[at]);
+        let device = self.device(here, there, channel);
+        (device.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned(), device)
+    }
+
+    /// An IPv4 network that a gateway routes into a link.
+    pub(super) fn some_network(&self, at: usize) -> String {
+        let there = &self.topology.sites[(at + 1) % self.topology.sites.len()];
+        let network = there.networks.iter().find(|prefix| prefix.addr().is_ipv4());
+        network.map_or_else(String::new, ToString::to_string)
+    }
+
+    /// A gateway's address on the underlay, with its prefix.
+    pub(super) fn underlay_address(&self, at: usize) -> String {
+        format!("{}/24", self.topology.sites[at].underlay)
+    }
+
+    /// Runs a command at a gateway.
+    pub(super) fn command(&mut self, at: usize, command: &str, may_fail: bool) -> Result<(), ScenarioError> {
+        let result = ask(&self.topology.sites[at].gateway, command);
+        action::may_fail_or(result, may_fail, self)
     }
 
     pub(super) fn each(
@@ -238,6 +331,12 @@ impl Stage {
         for firewall in &self.firewalls {
             blocked += firewall.dropped()?;
         }
+        if let Some(faults) = &self.topology.faults {
+            let mut all = Counts::default();
+            faults.counts().into_iter().for_each(|(_, counts)| all += counts);
+            figures.insert("underlay".into(), json!(all));
+            figures.insert("faults".into(), self.faults.into());
+        }
         figures.insert("clear_packets".into(), clear.into());
         figures.insert("blocked_packets".into(), blocked.into());
         Ok(seen)
@@ -295,6 +394,26 @@ impl Stage {
             Tool::OpenVpn(_) => Err(not_with_openvpn()),
         }
     }
+}
+
+impl Books for Stage {
+    fn statuses(&mut self) -> Result<Vec<Value>, ScenarioError> {
+        let sites = self.topology.sites.len();
+        let meshtun = self.meshtun_only()?;
+        (0..sites).map(|at| meshtun.status(at)).collect()
+    }
+
+    fn underlay(&self) -> Vec<(Key, Counts)> {
+        self.topology.faults.as_ref().map(Faults::counts).unwrap_or_default()
+    }
+
+    fn port(&self, (from, _, channel): Direction) -> u16 {
+        self.first_port(from) + channel
+    }
+}
+
+fn no_faults() -> ScenarioError {
+    ScenarioError::Stage("the cable is plain".into())
 }
 
 fn not_with_openvpn() -> ScenarioError {

@@ -145,7 +145,6 @@ const RUN_FIGURES: &[&str] = &[
     "descriptors_leaked",
     "threads_leaked",
     "uncounted",
-    "not_up",
     "carrier_changes",
     "failed_commands",
     "faults",
@@ -167,8 +166,8 @@ impl Checker<'_> {
         if raw.load.tcp_every.get_ref().0.is_zero() {
             return Err(self.source.problem(Some(raw.load.tcp_every.span()), "tcp-every must be more than nothing"));
         }
-        if raw.begin == Begin::Cold && *raw.load.tcp_flows.get_ref() > 0 {
-            let what = "with begin = \"cold\" no connection can be made before the load begins: say tcp-flows = 0";
+        if raw.begin == Begin::Blocked && *raw.load.tcp_flows.get_ref() > 0 {
+            let what = "with begin = \"blocked\" no connection can be made before the load begins: say tcp-flows = 0";
             return Err(self.source.problem(Some(raw.load.tcp_flows.span()).filter(|at| at.end > 0), what));
         }
         let runs = self.runs()?;
@@ -200,8 +199,8 @@ impl Checker<'_> {
             if !names.insert(name.clone()) {
                 return Err(self.source.problem(Some(run.name.span()), format!("two runs are called {name:?}")));
             }
-            if run.tool == ToolKind::Openvpn && (*self.raw.sites.get_ref() != 2 || self.raw.begin == Begin::Cold) {
-                let what = "OpenVPN plays with two sites only, and not from cold";
+            if run.tool == ToolKind::Openvpn && (*self.raw.sites.get_ref() != 2 || self.raw.begin == Begin::Blocked) {
+                let what = "OpenVPN plays with two sites only, and not blocked from the beginning";
                 return Err(self.source.problem(Some(run.name.span()), what));
             }
             let slower = run.slower.as_ref().map_or(1.0, |slower| *slower.get_ref());
@@ -305,6 +304,12 @@ impl Checker<'_> {
                 return Err(self.source.problem(Some(entry.span()), "every and longest must be more than nothing"));
             }
             actions.push(Action::Chaos(Chaos { every, longest, only_paths: raw.only_paths }));
+        }
+        if let Some(count) = step.count {
+            if self.raw.cable != CableKind::Faulty {
+                self.must_be_faulty(span.clone())?;
+            }
+            actions.push(Action::Count(count));
         }
         match actions.len() {
             0 => Ok(Action::Rest),

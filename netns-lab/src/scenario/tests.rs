@@ -84,9 +84,9 @@ fn what_is_wrong_with_the_whole_file_is_told_too() {
 
 #[test]
 fn connections_cannot_be_made_before_anything_runs() {
-    let cold = format!("begin = \"cold\"\n{PLAIN}");
-    assert!(complaint(&cold).contains("say tcp-flows = 0"), "{}", complaint(&cold));
-    parse(&format!("begin = \"cold\"\n{PLAIN}[load]\ntcp-flows = 0\n")).unwrap();
+    let blocked = format!("begin = \"blocked\"\n{PLAIN}");
+    assert!(complaint(&blocked).contains("say tcp-flows = 0"), "{}", complaint(&blocked));
+    parse(&format!("begin = \"blocked\"\n{PLAIN}[load]\ntcp-flows = 0\n")).unwrap();
 }
 
 #[test]

@@ -3,10 +3,6 @@
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -17,7 +13,7 @@ use meshtun_sys::{
 };
 
 use super::{
-    Plan, TRAIN_PORT,
+    Flags, Plan, TRAIN_PORT,
     account::{TrainLog, tick},
 };
 use crate::{Node, load::LoadError};
@@ -59,18 +55,12 @@ impl Datagrams {
         Ok(Datagrams { senders, receivers })
     }
 
-    pub(super) fn start(
-        self,
-        plan: &Plan,
-        start: Instant,
-        sending: &Arc<AtomicBool>,
-        receiving: &Arc<AtomicBool>,
-    ) -> io::Result<Threads> {
+    pub(super) fn start(self, plan: &Plan, start: Instant, flags: &Flags) -> io::Result<Threads> {
         let Datagrams { senders, receivers } = self;
         let (rate, marker, trains) = (plan.rate, plan.marker, plan.trains.len());
         let mut payload = vec![0; HEADER];
         payload.extend_from_slice(&marker.payload(SIZE - HEADER));
-        let (sending, receiving) = (sending.clone(), receiving.clone());
+        let (sending, receiving) = (flags.clone(), flags.clone());
         let sender = thread::Builder::new().name("trains-out".into());
         let sender = sender.spawn(move || send(&senders, payload, rate, start, &sending))?;
         let receiver = thread::Builder::new().name("trains-in".into());
@@ -90,13 +80,13 @@ fn send(
     mut payload: Vec<u8>,
     rate: u32,
     start: Instant,
-    sending: &AtomicBool,
+    sending: &Flags,
 ) -> Vec<TrainLog> {
     let interval = Duration::from_secs(1) / rate.clamp(1, 10_000);
     let mut logs = vec![TrainLog::default(); senders.len()];
     let mut due = start.elapsed();
     let mut number = 0u64;
-    while sending.load(Ordering::Relaxed) && !senders.is_empty() {
+    while sending.may_send() && !senders.is_empty() {
         let now = start.elapsed();
         if let Some(early) = due.checked_sub(now).filter(|early| !early.is_zero()) {
             thread::sleep(early);
@@ -116,7 +106,7 @@ fn send(
     logs
 }
 
-fn receive(receivers: &[Udp], trains: usize, start: Instant, receiving: &AtomicBool) -> io::Result<Vec<TrainLog>> {
+fn receive(receivers: &[Udp], trains: usize, start: Instant, receiving: &Flags) -> io::Result<Vec<TrainLog>> {
     let epoll = Epoll::new()?;
     for (token, udp) in (0..).zip(receivers) {
         epoll.add(udp, token, Interest::Read)?;
@@ -124,7 +114,7 @@ fn receive(receivers: &[Udp], trains: usize, start: Instant, receiving: &AtomicB
     let mut logs = vec![TrainLog::default(); trains];
     let mut next = vec![0; trains];
     let (mut events, mut buffer) = (Events::with_capacity(receivers.len()), vec![0; 1 << 16]);
-    while receiving.load(Ordering::Relaxed) {
+    while receiving.may_receive() {
         epoll.wait(&mut events, Some(Duration::from_millis(20)))?;
         for udp in receivers {
             while let Some(len) = next_of(udp, &mut buffer)? {

@@ -3,10 +3,6 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,7 +10,7 @@ use std::{
 use meshtun_sys::epoll::{Epoll, Events, Interest};
 
 use super::{
-    Plan, Stream,
+    Flags, Plan, Stream,
     account::{FlowLog, tick},
 };
 use crate::load::LoadError;
@@ -42,15 +38,9 @@ impl Streams {
         Ok(streams)
     }
 
-    pub(super) fn start(
-        self,
-        plan: &Plan,
-        start: Instant,
-        sending: &Arc<AtomicBool>,
-        receiving: &Arc<AtomicBool>,
-    ) -> io::Result<Threads> {
+    pub(super) fn start(self, plan: &Plan, start: Instant, flags: &Flags) -> io::Result<Threads> {
         let (every, payload) = (plan.every, plan.marker.payload(plan.size));
-        let (sending, receiving) = (sending.clone(), receiving.clone());
+        let (sending, receiving) = (flags.clone(), flags.clone());
         let Streams { out, into } = self;
         let writer = thread::Builder::new().name("flows-out".into());
         let writer = writer.spawn(move || write(out, &payload, every, start, &sending))?;
@@ -77,10 +67,10 @@ fn pair(flow: usize, stream: &Stream) -> Result<(TcpStream, TcpStream), LoadErro
 
 /// Writes a little to each flow at each turn, the flows one after the other over the interval. Where a socket has no room
 /// the turn is left out; a connection that broke stays silent.
-fn write(mut out: Vec<TcpStream>, payload: &[u8], every: Duration, start: Instant, sending: &AtomicBool) {
+fn write(mut out: Vec<TcpStream>, payload: &[u8], every: Duration, start: Instant, sending: &Flags) {
     let pause = every / u32::try_from(out.len().max(1)).unwrap_or(1);
     let mut due = start.elapsed();
-    while sending.load(Ordering::Relaxed) && !out.is_empty() {
+    while sending.may_send() && !out.is_empty() {
         for stream in &mut out {
             let _full_or_broken = stream.write(payload);
             due += pause;
@@ -92,7 +82,7 @@ fn write(mut out: Vec<TcpStream>, payload: &[u8], every: Duration, start: Instan
     }
 }
 
-fn read(mut into: Vec<TcpStream>, start: Instant, receiving: &AtomicBool) -> io::Result<Vec<FlowLog>> {
+fn read(mut into: Vec<TcpStream>, start: Instant, receiving: &Flags) -> io::Result<Vec<FlowLog>> {
     let epoll = Epoll::new()?;
     for (token, stream) in (0..).zip(&into) {
         epoll.add(stream, token, Interest::Read)?;
@@ -100,7 +90,7 @@ fn read(mut into: Vec<TcpStream>, start: Instant, receiving: &AtomicBool) -> io:
     let now = tick(start.elapsed());
     let mut logs = vec![FlowLog { last: now, ..FlowLog::default() }; into.len()];
     let (mut events, mut buffer) = (Events::with_capacity(into.len()), vec![0; 1 << 16]);
-    while receiving.load(Ordering::Relaxed) {
+    while receiving.may_receive() {
         epoll.wait(&mut events, Some(Duration::from_millis(20)))?;
         for event in events.iter() {
             let at = usize::try_from(event.token).unwrap_or(usize::MAX);

@@ -79,6 +79,11 @@ impl Meshtun {
         self.gateway(at)?.ask(&words).map_err(told)
     }
 
+    /// What a gateway says of itself.
+    pub(in crate::scenario) fn status(&mut self, at: usize) -> Result<serde_json::Value, ScenarioError> {
+        self.gateway(at)?.status().map_err(told)
+    }
+
     /// Changes the file of a gateway and has it read again.
     pub(in crate::scenario) fn reload(
         &mut self,
