@@ -1,5 +1,5 @@
 //! The state machine of one channel's control side: handshakes, the rotation of sessions, hellos,
-//! keepalives and the verdict whether the cable carries.
+//! probes and the verdict whether the cable carries.
 //!
 //! ```text
 //!  datagrams 1-3 ──> handle_handshake ─┐                     ┌─> Transmit          ──> socket
@@ -28,7 +28,9 @@ use crate::{LocalIdentity, Suite};
 mod handshake;
 mod hello;
 mod leaving;
+pub mod liveness;
 mod output;
+mod probing;
 mod sessions;
 pub mod timers;
 
@@ -39,6 +41,7 @@ pub use output::{Destination, DownReason, Output, SessionInfo, State, Traffic, U
 
 use handshake::Handshakes;
 use leaving::Leaving;
+use liveness::Liveness;
 use sessions::{Session, Sessions};
 use timers::Timers;
 
@@ -56,6 +59,8 @@ pub struct ChannelConfig {
     pub peer: Peer,
     /// Whether we may initiate: false while the peer's endpoint is not known.
     pub initiates: bool,
+    /// How the channel is probed; plain WireGuard is not.
+    pub probe: liveness::Settings,
 }
 
 /// What stands at the other end of a channel.
@@ -83,7 +88,7 @@ pub enum Peer {
 /// 2. On each event the `handle_*` method for it.
 /// 3. After *every* call, [`Channel::poll_output`] until it returns `None`, each output carried
 ///    out in its order; then [`Channel::poll_timeout`], and [`Channel::handle_timeout`] when that
-///    instant has come (earlier does no harm).
+///    instant has come (earlier does no harm), with [`Channel::handle_traffic`] right before it.
 /// 4. [`Channel::close`], and on as before until it [has ended](Channel::has_ended): then drop it.
 ///    A closed channel ignores everything but its clock.
 ///
@@ -101,6 +106,14 @@ pub struct Channel {
     sessions: Sessions,
     /// Sessions that were left and still receive.
     leaving: Leaving,
+    /// None towards plain WireGuard.
+    liveness: Option<Liveness>,
+    /// Which of the peer's lives liveness is about, as [`Session::life`].
+    peer_life: u32,
+    /// Between [`Output::Up`] and [`Output::Down`].
+    up: bool,
+    /// How long the handshake of the session in use took.
+    handshake: Duration,
     timers: Timers,
     /// Exchanges of hellos that failed in a row without a word.
     silent_greetings: u32,
@@ -115,7 +128,7 @@ impl Channel {
     /// All randomness (indices, ephemeral keys, cookies, jitter) comes from a CSPRNG that is
     /// seeded with `seed`: 32 bytes from the operating system, never used twice.
     pub fn new(config: ChannelConfig, now: Instant, seed: [u8; 32]) -> Channel {
-        let ChannelConfig { suite, identity, peer_key, preshared_key, peer, initiates } = config;
+        let ChannelConfig { suite, identity, peer_key, preshared_key, peer, initiates, probe } = config;
         let public_key = identity.public_key();
         let our_initiations_win = match &peer {
             Peer::Meshtun { local_number, peer_number, .. } => local_number < peer_number,
@@ -124,6 +137,10 @@ impl Channel {
         let mut rng = StdRng::from_seed(seed);
         let peering = Peering::new(suite, identity, peer_key, preshared_key);
         Channel {
+            liveness: (peer != Peer::WireGuard).then(|| Liveness::new(probe, now)),
+            peer_life: 0,
+            up: false,
+            handshake: Duration::ZERO,
             peer,
             suite,
             initiates,
@@ -180,16 +197,26 @@ impl Channel {
         self.confirm(now, session);
     }
 
-    /// The receiving half opened a control frame under `session`. Padding may follow the frame.
-    /// Probes, and what is malformed or unknown, are ignored.
-    pub fn handle_frame(&mut self, now: Instant, session: u32, frame: &[u8]) {
+    /// The receiving half opened a control frame under `session`. Padding may follow the frame; what is malformed or
+    /// unknown is ignored. `arrived` is when it was taken from the socket, from which round trips are counted.
+    pub fn handle_frame(&mut self, now: Instant, arrived: Instant, session: u32, frame: &[u8]) {
         self.confirm(now, session);
         if self.peer != Peer::WireGuard {
-            self.take_frame(now, session, frame);
+            self.take_frame(now, arrived.min(now), session, frame);
         }
     }
 
-    /// Takes the counters of both halves: about four times a second while anything flows.
+    /// A datagram came for a session that is not there: the peer may have one that we lost. It is not authentic, so at
+    /// most once in 5 s it makes a channel that has no usable session try a handshake at once, with the endpoint it knows.
+    pub fn handle_unknown_session(&mut self, now: Instant) {
+        let has_session = self.sessions.used().is_some() && !self.is_deaf();
+        if !has_session && !self.closed {
+            self.timers.wake(now);
+        }
+    }
+
+    /// Takes the counters of both halves: right before each [`Channel::handle_timeout`], and about four times a second
+    /// while anything flows.
     pub fn handle_traffic(&mut self, now: Instant, traffic: Traffic) {
         self.observe(now, traffic);
     }
@@ -201,6 +228,7 @@ impl Channel {
         self.retire_expired(now);
         self.go_on_leaving(now);
         self.go_down_if_silent(now);
+        self.watch_over(now);
         self.go_on_greeting(now);
         self.keep_alive(now);
         if self.initiate_at().is_some_and(|at| at <= now) {
@@ -220,8 +248,10 @@ impl Channel {
 
     /// What the channel is doing.
     pub fn state(&self) -> State {
-        if self.sessions.used().is_some() {
+        if self.up {
             State::Up
+        } else if self.sessions.used().is_some() {
+            State::Probing
         } else if self.sessions.is_greeting() {
             State::Greeting
         } else if self.started && self.initiates {
@@ -231,8 +261,11 @@ impl Channel {
         }
     }
 
-    /// The session that inner packets go out under.
+    /// The session that inner packets go out under, while the channel is up.
     pub fn established(&self) -> Option<SessionInfo> {
+        if !self.up {
+            return None;
+        }
         let Session { index, since, initiated_by_us, .. } = *self.sessions.used()?;
         Some(SessionInfo { index, since, initiated_by_us })
     }
@@ -253,14 +286,9 @@ impl Channel {
         let was_used = self.sessions.used().is_some_and(|session| session.index == index);
         self.sessions.remove(index);
         if was_used {
-            self.down(DownReason::Expired);
+            self.disconnect(DownReason::Expired);
         }
         self.outputs.push_back(Output::Retire(index));
-    }
-
-    fn down(&mut self, reason: DownReason) {
-        self.timers.down();
-        self.outputs.push_back(Output::Down(reason));
     }
 
     /// A random duration up to `most`.

@@ -7,6 +7,10 @@
 
 use thiserror::Error;
 
+mod signal;
+
+pub use signal::{Diagnosis, LivenessState, Signal};
+
 /// The first byte of every control frame.
 pub const MARK: u8 = 0xC0;
 
@@ -14,7 +18,10 @@ pub const MARK: u8 = 0xC0;
 pub const MAX_LINK_LEN: usize = 32;
 
 /// The longest encoded frame, without padding: a hello's.
-pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 1 + MAX_LINK_LEN + 2 + 4 + 4;
+pub const MAX_FRAME_LEN: usize = 2 + 1 + 1 + 4 + 1 + MAX_LINK_LEN + 2 + 4 + 4 + SIGNAL_LEN;
+
+/// An encoded [`Signal`].
+const SIGNAL_LEN: usize = 1 + 1 + 8;
 
 const HELLO: u8 = 1;
 const PROBE: u8 = 2;
@@ -27,7 +34,7 @@ const PATH_MTU_PROBE: u8 = 5;
 pub enum Frame {
     /// Who is speaking, and what it understands; a session carries data only after it matched.
     Hello {
-        /// The version of these frames; 1.
+        /// The version of these frames; 2.
         version: u8,
         /// Whether this answers the other side's hello.
         ack: bool,
@@ -43,20 +50,28 @@ pub enum Frame {
         /// handshake began at its end. A session's generation is the greater of its two hellos':
         /// so both ends put the channel's sessions in the same order, whatever was lost.
         generation: u32,
+        /// What the sender makes of the channel.
+        signal: Signal,
     },
     /// A question that is answered at once.
     Probe {
-        /// Grows by one with each probe of a session.
-        sequence: u32,
-        /// The sender's own clock, in microseconds; it means nothing to the other side.
-        sent_micros: u64,
+        /// Grows by one with each probe of the channel, over all sessions.
+        sequence: u64,
+        /// How often the sender sends probes, in microseconds.
+        interval_micros: u32,
+        /// What the sender makes of the channel, and when it sent this.
+        signal: Signal,
     },
-    /// The answer: the probe's fields as they came.
+    /// The answer.
     ProbeReply {
         /// The probe's.
-        sequence: u32,
-        /// The probe's.
+        sequence: u64,
+        /// The clock in the probe: when it was sent, by the clock of the one who asked.
         sent_micros: u64,
+        /// How long ago the probe arrived when this was sent, in microseconds.
+        held_micros: u32,
+        /// What the one who answers makes of the channel, and when it sent this.
+        signal: Signal,
     },
     /// The sender leaves.
     Goodbye {
@@ -126,7 +141,7 @@ impl Frame {
 
     fn write(&self, out: &mut Writer<'_>) {
         match self {
-            Self::Hello { version, ack, features, link, channel, incarnation, generation } => {
+            Self::Hello { version, ack, features, link, channel, incarnation, generation, signal } => {
                 out.put(&[HELLO, *version, u8::from(*ack)]);
                 out.put(&features.to_le_bytes());
                 let link = &link[..link.floor_char_boundary(MAX_LINK_LEN)];
@@ -135,9 +150,21 @@ impl Frame {
                 out.put(&channel.to_le_bytes());
                 out.put(&incarnation.to_le_bytes());
                 out.put(&generation.to_le_bytes());
+                out.put_signal(signal);
             }
-            Self::Probe { sequence, sent_micros } => out.put_probe(PROBE, *sequence, *sent_micros),
-            Self::ProbeReply { sequence, sent_micros } => out.put_probe(PROBE_REPLY, *sequence, *sent_micros),
+            Self::Probe { sequence, interval_micros, signal } => {
+                out.put(&[PROBE]);
+                out.put(&sequence.to_le_bytes());
+                out.put(&interval_micros.to_le_bytes());
+                out.put_signal(signal);
+            }
+            Self::ProbeReply { sequence, sent_micros, held_micros, signal } => {
+                out.put(&[PROBE_REPLY]);
+                out.put(&sequence.to_le_bytes());
+                out.put(&sent_micros.to_le_bytes());
+                out.put(&held_micros.to_le_bytes());
+                out.put_signal(signal);
+            }
             Self::Goodbye { reason, hold_ms } => {
                 out.put(&[GOODBYE, reason.code()]);
                 out.put(&hold_ms.to_le_bytes());
@@ -161,8 +188,8 @@ impl Frame {
         let mut fields = Reader(&plaintext[1..]);
         match fields.u8()? {
             HELLO => fields.hello(),
-            PROBE => Ok(Self::Probe { sequence: fields.u32()?, sent_micros: fields.u64()? }),
-            PROBE_REPLY => Ok(Self::ProbeReply { sequence: fields.u32()?, sent_micros: fields.u64()? }),
+            PROBE => fields.probe(),
+            PROBE_REPLY => fields.probe_reply(),
             GOODBYE => Ok(Self::Goodbye { reason: Reason::from_code(fields.u8()?), hold_ms: fields.u32()? }),
             PATH_MTU_PROBE => {
                 Ok(Self::PathMtuProbe { ack: fields.flag()?, sequence: fields.u32()?, size: fields.u16()? })
@@ -200,12 +227,6 @@ impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) {
         self.buffer[self.len..][..bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
-    }
-
-    fn put_probe(&mut self, kind: u8, sequence: u32, sent_micros: u64) {
-        self.put(&[kind]);
-        self.put(&sequence.to_le_bytes());
-        self.put(&sent_micros.to_le_bytes());
     }
 }
 
@@ -263,6 +284,20 @@ impl<'p> Reader<'p> {
             channel: self.u16()?,
             incarnation: self.u32()?,
             generation: self.u32()?,
+            signal: self.signal()?,
+        })
+    }
+
+    fn probe(&mut self) -> Result<Frame, FrameError> {
+        Ok(Frame::Probe { sequence: self.u64()?, interval_micros: self.u32()?, signal: self.signal()? })
+    }
+
+    fn probe_reply(&mut self) -> Result<Frame, FrameError> {
+        Ok(Frame::ProbeReply {
+            sequence: self.u64()?,
+            sent_micros: self.u64()?,
+            held_micros: self.u32()?,
+            signal: self.signal()?,
         })
     }
 }

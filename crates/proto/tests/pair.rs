@@ -3,7 +3,8 @@
 //! - `world`: the ends, the underlay between them, the clock; `end`: one end with its model
 //!   halves. No tests.
 //! - `start`: how a channel comes up, and how it does not.
-//! - `sessions`: renewal, expiry, keepalives, silence, goodbye.
+//! - `sessions`: renewal, expiry, keepalives, silence of plain WireGuard, goodbye.
+//! - `liveness`: detection, recovery, hold-down, and that the ends agree.
 //! - `leaving`: what is under way when an end leaves.
 //! - `crossing`: both ends initiate at once, and any message is lost.
 //! - `hostile`: replays, cross-wiring, garbage, floods.
@@ -19,6 +20,7 @@ mod pair {
     mod crossing;
     mod hostile;
     mod leaving;
+    mod liveness;
     mod sessions;
     mod start;
 }

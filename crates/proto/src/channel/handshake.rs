@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::hello::Greeting;
 use super::output::{Destination, Output};
 use super::sessions::Session;
+use super::timers::RETRY_EVERY;
 use super::{Channel, Peer};
 use crate::Suite;
 use crate::cookie::{CookieChecker, CookieError, CookieJar, Refusal, Verified};
@@ -180,6 +181,7 @@ impl Channel {
     /// Sends an initiation. Whatever comes of it, the next one is not before its time.
     pub(super) fn initiate(&mut self, now: Instant, stamp: Tai64n) {
         self.timers.not_before = now + self.until_next_initiation(now);
+        self.timers.asleep_until = self.timers.asleep_until.max(self.timers.not_before.min(now + RETRY_EVERY));
         let (index, ephemeral) = (self.new_index(), self.new_ephemeral());
         match self.handshakes.peering.initiate(index, ephemeral, stamp) {
             Ok((initiator, message)) => {
@@ -214,7 +216,7 @@ impl Channel {
         // Once: while an answer waits for its confirmation, another one (a replay to an end that restarted) puts off
         // nothing more.
         if self.sessions.iter().all(|session| session.confirmed) {
-            self.timers.not_before = self.timers.not_before.max(now + self.until_retry());
+            self.timers.not_before = self.timers.not_before.max(now + self.until_confirmed());
         }
         let generation = self.sessions.next_generation();
         self.install(now, Agreed { keys, begun: now, from, initiated_by_us: false, generation });
@@ -240,7 +242,7 @@ impl Channel {
             self.outputs.push_back(Output::Seal { session: index, plaintext: Vec::new() });
             self.complete_plain(now, index);
         } else {
-            self.say_hello(index, false);
+            self.say_hello(now, index, false);
         }
         Ok(())
     }
@@ -291,7 +293,7 @@ impl Channel {
         let index = keys.local_index();
         let renew_at = self.latest_renewal(now, initiated_by_us);
         let is_meshtun = self.peer != Peer::WireGuard;
-        while let Some(older) = self.sessions.in_the_way(!initiated_by_us) {
+        while let Some(older) = self.sessions.in_the_way(!initiated_by_us, !self.is_deaf()) {
             self.retire(older);
         }
         self.make_room_among_left();

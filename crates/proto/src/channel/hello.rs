@@ -4,9 +4,9 @@
 //! initiator                                          responder
 //!   <- response (keys)
 //!      ── hello ─────────────────────────────────────> matches: Admit
-//!      <──────────────────────────────── hello, ack ──
+//!      <───────────────────── hello, ack; first probe ──
 //!   matches: Admit, Use
-//!      ── hello, ack ────────────────────────────────> Use
+//!      ── hello, ack; reply; probe ──────────────────> Use
 //! ```
 //! Each end uses the session once it knows that the other admits what it sends, so a change of
 //! sessions loses no packet, whichever of the three is lost: an end that was not acknowledged
@@ -21,17 +21,20 @@ use super::{Channel, Peer};
 use crate::control::Frame;
 
 /// The version of the hello, and with it of all control frames.
-pub const HELLO_VERSION: u8 = 1;
+pub const HELLO_VERSION: u8 = 2;
 
-/// How many hellos a session is worth, answers apart.
-const MAX_HELLOS: u8 = 3;
-const HELLO_EVERY: Duration = Duration::from_secs(1);
+/// How long each hello of a session waits for its answer: the first is repeated soon, in case it was lost, and the last
+/// waits for a slow path. Answers are apart.
+const HELLO_WAITS: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_millis(900), Duration::from_millis(1800)];
+/// All of them.
+const HELLOS_TAKE: Duration = Duration::from_secs(3);
 
 /// An exchange of hellos that goes on.
 pub(super) struct Greeting {
-    /// Hellos that are still to be sent.
-    left: u8,
-    /// When the next one goes out or, with none left, the exchange has failed.
+    /// Hellos that were sent; as many as there may be if none is to be.
+    said: usize,
+    /// When the next one goes out or, when all were said, the exchange has failed.
     next: Instant,
 }
 
@@ -53,12 +56,12 @@ impl Greeting {
 
     /// We initiated, and the first hello goes out at once.
     pub(super) fn spoken(now: Instant) -> Self {
-        Greeting { left: MAX_HELLOS - 1, next: now + HELLO_EVERY }
+        Greeting { said: 1, next: now + HELLO_WAITS[0] }
     }
 
     /// We answered, and wait for the peer's hello as long as it may repeat it.
     fn awaited(now: Instant) -> Self {
-        Greeting { left: 0, next: now + HELLO_EVERY * u32::from(MAX_HELLOS) }
+        Greeting { said: HELLO_WAITS.len(), next: now + HELLOS_TAKE }
     }
 }
 
@@ -87,10 +90,15 @@ impl Channel {
         self.put_to_use(now, index);
     }
 
-    pub(super) fn take_frame(&mut self, now: Instant, index: u32, frame: &[u8]) {
+    pub(super) fn take_frame(&mut self, now: Instant, arrived: Instant, index: u32, frame: &[u8]) {
         match Frame::decode(frame) {
-            Ok(Frame::Hello { version, ack, link, channel, incarnation, generation, .. }) => {
-                self.take_hello(now, index, Hello { version, ack, link, channel, incarnation, generation });
+            Ok(Frame::Hello { version, ack, link, channel, incarnation, generation, signal, .. }) => {
+                if self.take_hello(now, index, Hello { version, ack, link, channel, incarnation, generation }) {
+                    self.take_signal(now, arrived, index, &signal);
+                }
+            }
+            Ok(frame @ (Frame::Probe { .. } | Frame::ProbeReply { .. })) => {
+                self.take_probe_frame(now, arrived, index, &frame);
             }
             Ok(Frame::Goodbye { reason, hold_ms }) => {
                 self.take_goodbye(now, index, reason, Duration::from_millis(hold_ms.into()));
@@ -110,29 +118,34 @@ impl Channel {
     fn greet_again(&mut self, now: Instant, index: u32) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         match &mut session.greeting {
-            Some(greeting) if greeting.left > 0 => {
-                greeting.left -= 1;
-                greeting.next = now + HELLO_EVERY;
+            Some(greeting) if greeting.said < HELLO_WAITS.len() => {
+                greeting.next = now + HELLO_WAITS[greeting.said];
+                greeting.said += 1;
                 let ack = session.admitted;
-                self.say_hello(index, ack);
+                self.say_hello(now, index, ack);
             }
             _ if session.admitted => self.leave_unheard(now, index),
             _ => self.give_up(now, index, Unmatched::NoHello),
         }
     }
 
-    fn take_hello(&mut self, now: Instant, index: u32, hello: Hello) {
-        let Some(session) = self.sessions.get(index).filter(|session| session.confirmed) else { return };
+    /// Returns whether it matches.
+    fn take_hello(&mut self, now: Instant, index: u32, hello: Hello) -> bool {
+        let Some(session) = self.sessions.get(index).filter(|session| session.confirmed) else { return false };
         let (is_admitted, is_ours) = (session.admitted, session.initiated_by_us);
-        let Err(why) = self.judge(&hello) else { return self.take_matching_hello(now, index, &hello) };
+        let Err(why) = self.judge(&hello) else {
+            self.take_matching_hello(now, index, &hello);
+            return true;
+        };
         if is_admitted {
-            return; // It did match before, and a session does not change its ends.
+            return false; // It did match before, and a session does not change its ends.
         }
         // So that it can name both ends as well; it is not answered.
         if !is_ours {
-            self.say_hello(index, false);
+            self.say_hello(now, index, false);
         }
         self.give_up(now, index, why);
+        false
     }
 
     fn judge(&self, hello: &Hello) -> Result<(), Unmatched> {
@@ -152,24 +165,28 @@ impl Channel {
     }
 
     fn take_matching_hello(&mut self, now: Instant, index: u32, hello: &Hello) {
-        self.admit(now, index, hello);
+        let is_new = self.admit(now, index, hello);
         let Some(session) = self.sessions.get_mut(index) else { return };
         if !hello.ack || session.initiated_by_us {
-            self.say_hello(index, true);
+            self.say_hello(now, index, true);
         }
         if hello.ack {
             self.acknowledge(now, index);
+        } else if is_new {
+            self.probe_first(now, index);
         }
     }
 
-    /// The peer is who it should be.
-    fn admit(&mut self, now: Instant, index: u32, hello: &Hello) {
-        let Some(session) = self.sessions.get_mut(index).filter(|session| !session.admitted) else { return };
+    /// The peer is who it should be. Returns whether that is new.
+    fn admit(&mut self, now: Instant, index: u32, hello: &Hello) -> bool {
+        let Some(session) = self.sessions.get_mut(index).filter(|session| !session.admitted) else { return false };
         session.admitted = true;
         // The answer, which is one of our hellos, goes out right away.
-        session.greeting = Some(Greeting { left: MAX_HELLOS - 1, next: now + HELLO_EVERY });
+        session.greeting = Some(Greeting::spoken(now));
         self.outputs.extend([Output::Endpoint(session.from), Output::Admit(index)]);
         self.sessions.place(index, hello.incarnation, hello.generation);
+        self.meet(index);
+        true
     }
 
     /// The peer admits what we send.
@@ -184,16 +201,14 @@ impl Channel {
 
     /// Uses a session that is proven both ways, if it is the best.
     fn put_to_use(&mut self, now: Instant, index: u32) {
-        let was_down = self.sessions.used().is_none();
         let begun = self.sessions.get(index).map_or(now, |session| session.begun);
         if !self.sessions.promote(index) {
             return;
         }
         self.timers.used();
+        self.handshake = now.saturating_duration_since(begun);
         self.outputs.push_back(Output::Use(index));
-        if was_down {
-            self.outputs.push_back(Output::Up { handshake: now.saturating_duration_since(begun) });
-        }
+        self.connect(now);
     }
 
     /// The peer is heard but does not hear us, or so it seems. It may use the session, so that
@@ -224,7 +239,7 @@ impl Channel {
         self.outputs.push_back(Output::Unmatched { why });
     }
 
-    pub(super) fn say_hello(&mut self, session: u32, ack: bool) {
+    pub(super) fn say_hello(&mut self, now: Instant, session: u32, ack: bool) {
         let Peer::Meshtun { link, channel, .. } = &self.peer else { return };
         let generation = self.sessions.get(session).map_or(0, |session| session.generation);
         let hello = Frame::Hello {
@@ -235,6 +250,7 @@ impl Channel {
             channel: *channel,
             incarnation: self.incarnation,
             generation,
+            signal: self.signal(now),
         };
         self.outputs.push_back(Output::Seal { session, plaintext: hello.encode() });
     }

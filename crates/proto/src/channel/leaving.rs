@@ -91,7 +91,7 @@ impl Channel {
     fn leave(&mut self, now: Instant, reason: DownReason) {
         if let Some(used) = self.sessions.used().map(|session| session.index) {
             self.sessions.stop_using();
-            self.down(reason);
+            self.disconnect(reason);
             self.outputs.push_back(Output::Drain(used));
         }
         self.handshakes.forget_outstanding();
@@ -140,6 +140,7 @@ impl Channel {
         self.leave(now, DownReason::Goodbye { reason, hold });
         self.timers.slow = reason == Reason::Down;
         self.timers.not_before = now + self.until_retry().max(hold.min(MAX_HOLD));
+        self.timers.asleep_until = self.timers.not_before;
     }
 
     /// The goodbye under every session that the peer may hold for the newest.

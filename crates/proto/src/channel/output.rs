@@ -93,11 +93,19 @@ pub enum Destination {
 /// Why a channel went down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DownReason {
-    /// Inner packets were sent, nothing authentic came back for 15 s, and 5 s of new handshakes
+    /// From plain WireGuard: inner packets were sent, nothing authentic came back for 15 s, and 5 s of new handshakes
     /// were not answered either.
     Silent,
     /// The last session reached 180 s and none had replaced it.
     Expired,
+    /// Nothing was heard from the peer for the detection time, which is this.
+    NotHeard(Duration),
+    /// The peer said that it hears nothing from us.
+    NotHeardByPeer,
+    /// The peer said that it is down: it holds a channel down that flapped, or does not come up.
+    PeerDown,
+    /// The peer was restarted: what is sent under the old session means nothing to it.
+    PeerRestarted,
     /// The peer said goodbye under the newest session.
     Goodbye {
         /// What it gave as its reason.
@@ -114,6 +122,10 @@ impl fmt::Display for DownReason {
         match self {
             DownReason::Silent => f.write_str("nothing heard from the peer for 20 s"),
             DownReason::Expired => f.write_str("the last session expired, and no new one came up"),
+            DownReason::NotHeard(time) => write!(f, "nothing heard from the peer for {} ms", time.as_millis()),
+            DownReason::NotHeardByPeer => f.write_str("the peer hears nothing from this end"),
+            DownReason::PeerDown => f.write_str("the peer has taken it down"),
+            DownReason::PeerRestarted => f.write_str("the peer was restarted"),
             DownReason::Goodbye { reason, hold } => {
                 let word = match reason {
                     Reason::Unspecified => "no reason given",
@@ -173,6 +185,9 @@ pub enum State {
     Handshaking,
     /// A session exists, and the hello of the peer is awaited.
     Greeting,
+    /// A session is in use, and probes are to tell that both directions carry: see
+    /// [`liveness`](super::Channel::liveness).
+    Probing,
     /// Inner packets flow both ways.
     Up,
 }
@@ -199,4 +214,6 @@ pub struct Traffic {
     pub received_packets: u64,
     /// All transport messages that were authentic and no replay.
     pub received_messages: u64,
+    /// When the last of these came; none before the first.
+    pub heard: Option<Instant>,
 }

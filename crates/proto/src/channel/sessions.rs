@@ -136,12 +136,13 @@ impl Sessions {
 
     /// The index of a session that must go before another one is inserted; ask until none must.
     ///
-    /// `answered` tells that it is one that we answered. As long as a session is in use there is
-    /// one unconfirmed answer (WireGuard's "next"); before that there are up to three, for a peer
-    /// that sends the next initiation sooner than a long path lets the first answer through.
-    pub(super) fn in_the_way(&self, answered: bool) -> Option<u32> {
+    /// `answered` tells that it is one that we answered. As long as a session is in use under which
+    /// the peer is heard there is one unconfirmed answer (WireGuard's "next"); else there are up to
+    /// three, for a peer that sends the next initiation sooner than a long path lets the first
+    /// answer through.
+    pub(super) fn in_the_way(&self, answered: bool, is_heard: bool) -> Option<u32> {
         let unconfirmed = || self.list.iter().filter(|session| !session.confirmed);
-        let most = if self.used.is_some() { 1 } else { ReceiveKeys::CAPACITY - 1 };
+        let most = if self.used.is_some() && is_heard { 1 } else { ReceiveKeys::CAPACITY - 1 };
         if answered && unconfirmed().count() >= most {
             return self.find(|session| !session.confirmed);
         }
@@ -243,7 +244,7 @@ mod tests {
 
     fn make_room(sessions: &mut Sessions, answered: bool) -> Vec<u32> {
         std::iter::from_fn(|| {
-            let index = sessions.in_the_way(answered)?;
+            let index = sessions.in_the_way(answered, true)?;
             sessions.remove(index);
             Some(index)
         })

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::liveness::Liveness;
 use super::output::Traffic;
 use super::sessions::Session;
 use super::{Channel, DownReason, Output};
@@ -24,12 +25,18 @@ pub const REKEY_IDLE_AFTER: Duration = REJECT_AFTER.saturating_sub(SUSPECT_AFTER
 /// A responder renews a session that its initiator did not at this age, plus up to 5 s: late
 /// enough for the initiator's idle renewal, early enough for one repetition.
 pub const REKEY_RESPONDER_AFTER: Duration = Duration::from_secs(168);
-/// Without a session an initiation goes out this often, give or take 30 %.
-pub const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Without a session, or while nothing is heard under it, an initiation goes out this often, give or take 30 %: so that a
+/// channel is up again within a second after the underlay is.
+pub const RETRY_EVERY: Duration = Duration::from_millis(700);
+/// As [`RETRY_EVERY`], towards plain WireGuard.
+pub const RETRY_PLAIN_EVERY: Duration = Duration::from_secs(1);
 /// As [`RETRY_EVERY`], while the other end turns out not to be ours, or was taken down.
 pub const RETRY_UNMATCHED_EVERY: Duration = Duration::from_secs(10);
 /// A goodbye holds off our initiations no longer than this.
 pub const MAX_HOLD: Duration = Duration::from_secs(60);
+
+/// Messages of unknown sessions make a channel initiate no more often than this.
+pub const WAKE_EVERY: Duration = Duration::from_secs(5);
 
 /// The most that is added to [`REKEY_TIMEOUT`].
 const REKEY_JITTER: Duration = Duration::from_millis(334);
@@ -43,6 +50,8 @@ pub(super) struct Timers {
     pub(super) not_before: Instant,
     /// Initiate at the slow rate.
     pub(super) slow: bool,
+    /// Nobody may hasten an initiation before this: a goodbye asked for rest, or one is under way.
+    pub(super) asleep_until: Instant,
     traffic: Traffic,
     traffic_at_use: Traffic,
     /// Since when inner packets were sent and nothing was heard.
@@ -55,6 +64,7 @@ impl Timers {
         Timers {
             not_before: now,
             slow: false,
+            asleep_until: now,
             traffic: Traffic::default(),
             traffic_at_use: Traffic::default(),
             unanswered_since: None,
@@ -92,6 +102,14 @@ impl Timers {
         self.keepalive_at = None;
     }
 
+    /// Initiates at once, if nothing speaks against it.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if now >= self.asleep_until {
+            self.asleep_until = now + WAKE_EVERY;
+            self.not_before = self.not_before.min(now);
+        }
+    }
+
     fn is_suspect(&self, now: Instant) -> bool {
         self.unanswered_since.is_some_and(|since| since + SUSPECT_AFTER <= now)
     }
@@ -114,7 +132,9 @@ impl Channel {
 
     pub(super) fn observe(&mut self, now: Instant, traffic: Traffic) {
         self.timers.observe(now, traffic);
-        if self.sessions.used().is_none() {
+        self.heard(traffic.heard);
+        // Probes tell more than these timers.
+        if self.sessions.used().is_none() || self.liveness.is_some() {
             self.timers.down();
         }
     }
@@ -122,10 +142,9 @@ impl Channel {
     /// The earliest of all that is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let sessions = self.sessions.iter().map(Session::next_due).min();
-        [sessions, self.leaving.next_due(), self.silent_at(), self.timers.keepalive_at, self.initiate_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let probes = self.liveness().and_then(Liveness::poll_timeout);
+        let others = [probes, self.leaving.next_due(), self.silent_at(), self.timers.keepalive_at, self.initiate_at()];
+        others.into_iter().chain([sessions]).flatten().min()
     }
 
     pub(super) fn retire_expired(&mut self, now: Instant) {
@@ -141,7 +160,7 @@ impl Channel {
     pub(super) fn go_down_if_silent(&mut self, now: Instant) {
         if self.silent_at().is_some_and(|at| at <= now) {
             self.sessions.stop_using();
-            self.down(DownReason::Silent);
+            self.disconnect(DownReason::Silent);
         }
     }
 
@@ -165,13 +184,13 @@ impl Channel {
             let due = self.timers.renewal(session, self.suite.rekey_after_messages());
             if is_left_behind { session.since } else { due }
         };
-        let wanted = self.sessions.used().map(renewal);
+        let wanted = self.sessions.used().filter(|_| !self.is_deaf()).map(renewal);
         Some(wanted.map_or(self.timers.not_before, |at| at.max(self.timers.not_before)))
     }
 
     /// How long to wait for the answer to an initiation before the next.
     pub(super) fn until_next_initiation(&mut self, now: Instant) -> Duration {
-        if self.sessions.used().is_some() && !self.timers.is_suspect(now) {
+        if self.sessions.used().is_some() && !self.timers.is_suspect(now) && !self.is_deaf() {
             REKEY_TIMEOUT + self.up_to(REKEY_JITTER)
         } else {
             self.until_retry()
@@ -180,8 +199,21 @@ impl Channel {
 
     /// [`RETRY_EVERY`] or, at the slow rate, [`RETRY_UNMATCHED_EVERY`], give or take 30 %.
     pub(super) fn until_retry(&mut self) -> Duration {
-        let every = if self.timers.slow { RETRY_UNMATCHED_EVERY } else { RETRY_EVERY };
-        every * 7 / 10 + self.up_to(every * 6 / 10)
+        let usual = if self.liveness.is_some() { RETRY_EVERY } else { RETRY_PLAIN_EVERY };
+        let every = if self.timers.slow { RETRY_UNMATCHED_EVERY } else { usual };
+        self.about(every)
+    }
+
+    /// How long an answer waits for its confirmation before we initiate ourselves: a little longer than a retry, for a
+    /// long path.
+    pub(super) fn until_confirmed(&mut self) -> Duration {
+        let every = if self.timers.slow { RETRY_UNMATCHED_EVERY } else { RETRY_PLAIN_EVERY };
+        self.about(every)
+    }
+
+    /// Give or take 30 %.
+    fn about(&mut self, time: Duration) -> Duration {
+        time * 7 / 10 + self.up_to(time * 6 / 10)
     }
 
     /// When a session that begins now is renewed at the latest.

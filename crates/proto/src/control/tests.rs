@@ -11,6 +11,7 @@ fn hello() -> Frame {
         channel: 0x0506,
         incarnation: 0x0B0C_0D0E,
         generation: 0x0708_090A,
+        signal: Signal { state: LivenessState::Init, diagnosis: Diagnosis::HeldDown, clock_micros: 0x0B0A },
     }
 }
 
@@ -19,11 +20,26 @@ fn link() -> impl Strategy<Value = String> {
     "[a-zéß€𝄞]{0,12}".prop_map(|name| name[..name.floor_char_boundary(MAX_LINK_LEN)].to_owned())
 }
 
+fn signal() -> impl Strategy<Value = Signal> {
+    let state = prop_oneof![Just(LivenessState::Down), Just(LivenessState::Init), Just(LivenessState::Up)];
+    let diagnosis = prop_oneof![
+        Just(Diagnosis::None),
+        Just(Diagnosis::NotHeard),
+        Just(Diagnosis::ToldDown),
+        Just(Diagnosis::HeldDown)
+    ];
+    (state, diagnosis, any::<u64>()).prop_map(|(state, diagnosis, clock_micros)| Signal {
+        state,
+        diagnosis,
+        clock_micros,
+    })
+}
+
 fn frame() -> impl Strategy<Value = Frame> {
     let reason = prop_oneof![Just(Reason::Unspecified), Just(Reason::Down), Just(Reason::Restarting)];
     prop_oneof![
-        (any::<(u8, bool, u32)>(), link(), any::<(u16, u32, u32)>()).prop_map(
-            |((version, ack, features), link, (channel, incarnation, generation))| Frame::Hello {
+        (any::<(u8, bool, u32)>(), link(), any::<(u16, u32, u32)>(), signal()).prop_map(
+            |((version, ack, features), link, (channel, incarnation, generation), signal)| Frame::Hello {
                 version,
                 ack,
                 features,
@@ -31,10 +47,17 @@ fn frame() -> impl Strategy<Value = Frame> {
                 channel,
                 incarnation,
                 generation,
+                signal,
             }
         ),
-        any::<(u32, u64)>().prop_map(|(sequence, sent_micros)| Frame::Probe { sequence, sent_micros }),
-        any::<(u32, u64)>().prop_map(|(sequence, sent_micros)| Frame::ProbeReply { sequence, sent_micros }),
+        (any::<(u64, u32)>(), signal()).prop_map(|((sequence, interval_micros), signal)| Frame::Probe {
+            sequence,
+            interval_micros,
+            signal
+        }),
+        (any::<(u64, u64, u32)>(), signal()).prop_map(|((sequence, sent_micros, held_micros), signal)| {
+            Frame::ProbeReply { sequence, sent_micros, held_micros, signal }
+        }),
         (reason, any::<u32>()).prop_map(|(reason, hold_ms)| Frame::Goodbye { reason, hold_ms }),
         any::<(bool, u32, u16)>().prop_map(|(ack, sequence, size)| Frame::PathMtuProbe { ack, sequence, size }),
     ]
@@ -42,12 +65,23 @@ fn frame() -> impl Strategy<Value = Frame> {
 
 #[test]
 fn the_bytes_of_each_frame_are_as_documented() {
+    let up = Signal { state: LivenessState::Up, diagnosis: Diagnosis::None, clock_micros: 7 };
+    let down = Signal { state: LivenessState::Down, diagnosis: Diagnosis::NotHeard, clock_micros: 9 };
     let cases = [
-        (hello(), &[0xC0, 1, 1, 1, 4, 3, 2, 1, 2, b'n', b'q', 6, 5, 14, 13, 12, 11, 10, 9, 8, 7][..]),
-        (Frame::Probe { sequence: 0x0102_0304, sent_micros: 5 }, &[0xC0, 2, 4, 3, 2, 1, 5, 0, 0, 0, 0, 0, 0, 0]),
         (
-            Frame::ProbeReply { sequence: 6, sent_micros: 0x0102_0304_0506_0708 },
-            &[0xC0, 3, 6, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1],
+            hello(),
+            &[
+                0xC0, 1, 1, 1, 4, 3, 2, 1, 2, b'n', b'q', 6, 5, 14, 13, 12, 11, 10, 9, 8, 7, 2, 32, 10, 11, 0, 0, 0, 0,
+                0, 0,
+            ][..],
+        ),
+        (
+            Frame::Probe { sequence: 0x0102_0304, interval_micros: 250_000, signal: up },
+            &[0xC0, 2, 4, 3, 2, 1, 0, 0, 0, 0, 0x90, 0xD0, 3, 0, 3, 0, 7, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            Frame::ProbeReply { sequence: 6, sent_micros: 0x0102_0304_0506_0708, held_micros: 0x0C0D, signal: down },
+            &[0xC0, 3, 6, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1, 0x0D, 0x0C, 0, 0, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0],
         ),
         (Frame::Goodbye { reason: Reason::Restarting, hold_ms: 2000 }, &[0xC0, 4, 2, 0xD0, 7, 0, 0]),
         (Frame::PathMtuProbe { ack: false, sequence: 9, size: 1452 }, &[0xC0, 5, 0, 9, 0, 0, 0, 0xAC, 5]),
@@ -91,6 +125,7 @@ fn a_link_name_that_is_too_long_is_cut_when_sent_and_refused_when_received() {
         channel: 0,
         incarnation: 0,
         generation: 0,
+        signal: Signal::default(),
     };
     let Ok(Frame::Hello { link, .. }) = Frame::decode(&long.encode()) else {
         panic!("a cut hello is still a hello");
@@ -120,6 +155,7 @@ fn the_longest_frame_just_fits_its_buffer() {
         channel: 0,
         incarnation: 0,
         generation: 0,
+        signal: Signal::default(),
     };
     assert_eq!(longest.encode().len(), MAX_FRAME_LEN);
 }

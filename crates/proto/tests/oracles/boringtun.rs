@@ -8,7 +8,7 @@ use boringtun::{
 };
 use meshtun_proto::{
     Suite,
-    control::Frame,
+    control::{Frame, Reason},
     message::{Kind, classify},
     noise::{NoiseError, SessionKeys},
     session::padding_len,
@@ -106,7 +106,7 @@ fn talk(keys: SessionKeys, end: &End, theirs: &mut Theirs) {
     assert_eq!(theirs.take(&buffer[..keepalive]), Outcome::Nothing);
 
     // It authenticates a control frame and drops it; the session goes on.
-    let frame = Frame::Probe { sequence: 1, sent_micros: 2 }.encode();
+    let frame = Frame::Goodbye { reason: Reason::Down, hold_ms: 0 }.encode();
     let sealed = send.seal(&frame, padding_len(frame.len(), MTU), &mut buffer).unwrap();
     assert_eq!(theirs.take(&buffer[..sealed]), Outcome::Refused);
     let sealed = send.seal(&packet(20), 0, &mut buffer).unwrap();

@@ -42,10 +42,10 @@ fn crossed_initiations_both_complete_and_the_lower_numbers_session_is_used() {
 }
 
 #[test]
-fn crossed_initiations_need_no_more_than_the_first_two_round_trips() {
+fn crossed_initiations_need_no_more_than_the_first_three_round_trips() {
     let mut world = crossed(1);
     let took = world.run_until(World::both_up);
-    assert!(took <= 100 * MS + 5 * 200 * MS, "{took:?}");
+    assert!(took <= 100 * MS + 7 * 200 * MS, "{took:?}");
     assert_eq!((world.ends[A].log.initiations.len(), world.ends[B].log.initiations.len()), (1, 1));
 }
 
@@ -92,7 +92,7 @@ fn a_hello_of_the_peers_earlier_life_does_not_bring_back_a_dead_session() {
     world.run_until(|world| world.ends[A].sessions() == 2);
     world.censor = None;
     world.deliver(held_back);
-    assert!(world.ends[A].is_up(), "as far as A can know");
+    assert!(!world.ends[A].is_up(), "nobody answers under it");
     assert!(world.run_until(|world| world.both_up() && world.agree()) < SECOND);
 }
 
@@ -111,9 +111,10 @@ fn an_end_that_is_not_heard_in_the_better_session_asks_for_a_new_one() {
         hellos += u32::from(is_under);
         is_under && hellos > 1
     }));
-    world.run(4 * SECOND);
-    assert!(world.both_up() && !world.agree(), "each end uses the session that it initiated");
-    assert!(world.run_until(World::agree) < 6 * SECOND);
+    let took = world.run_until(|world| world.both_up() && world.agree());
+    assert!((700 * MS..6 * SECOND).contains(&took), "{took:?}");
+    let initiations: usize = world.ends.iter().map(|end| end.log.initiations.len()).sum();
+    assert!(initiations > 2, "each end used the session that it initiated, and B did not hear A");
     assert_converged(&mut world);
 }
 
@@ -132,7 +133,12 @@ proptest! {
     ) {
         let mut path = Path::after(MS * latency);
         (path.loss, path.reordering, path.duplication) = (loss, reordering, duplication);
-        let mut world = World::over(path, seed, Setup::pair());
+        // No hold-down keeps them apart when the disorder is over.
+        let setups = Setup::pair().map(|mut setup| {
+            setup.probe.hold_down = SECOND;
+            setup
+        });
+        let mut world = World::over(path, seed, setups);
         world.start(A);
         world.start(B);
         world.ends.iter_mut().for_each(|end| end.sends_every = Some(SECOND));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meshtun_proto::channel::{Channel, ChannelConfig, Destination, Output, Peer, State, Traffic};
-use meshtun_proto::channel::{DownReason, Unmatched};
+use meshtun_proto::channel::{DownReason, Unmatched, liveness};
 use meshtun_proto::control;
 use meshtun_proto::message::{self, Kind, OVERHEAD};
 use meshtun_proto::session::{ReceiveKeys, SendKey, padding_len};
@@ -31,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) peer: Peer,
     pub(crate) address: SocketAddr,
     pub(crate) peer_address: Option<SocketAddr>,
+    pub(crate) probe: liveness::Settings,
 }
 
 /// One end of a channel.
@@ -67,6 +68,7 @@ pub(crate) struct Log {
     pub(crate) unmatched: Vec<(Duration, Unmatched)>,
     pub(crate) keepalives: Vec<Duration>,
     pub(crate) hellos: usize,
+    pub(crate) probes: usize,
     pub(crate) cookies: usize,
     pub(crate) endpoints: Vec<SocketAddr>,
     /// Numbers of the inner packets that were sent, and of those that were received.
@@ -91,6 +93,7 @@ impl Setup {
             peer: Peer::Meshtun { link: "nq".into(), channel: 0, local_number: own.into(), peer_number: other.into() },
             address,
             peer_address: Some(peer_address),
+            probe: liveness::Settings::default(),
         };
         [setup(1, 2, a, b), setup(2, 1, b, a)]
     }
@@ -115,6 +118,7 @@ impl Setup {
             preshared_key: Zeroizing::new(self.preshared_key),
             peer: self.peer.clone(),
             initiates: self.peer_address.is_some(),
+            probe: self.probe,
         };
         Channel::new(config, now, seed)
     }
@@ -173,14 +177,15 @@ impl End {
     fn open(&mut self, now: Instant, mut bytes: Vec<u8>) {
         let index = message::transport_receiver(&bytes).unwrap();
         self.receive.expire(now);
-        let Some(key) = self.receive.get_mut(index) else { return };
+        let Some(key) = self.receive.get_mut(index) else { return self.channel.handle_unknown_session(now) };
         let Ok(plaintext) = key.open(&mut bytes) else { return };
         self.traffic.received_messages += 1;
+        self.traffic.heard = Some(now);
         if self.confirmed.insert(index) {
             self.channel.handle_confirmed(now, index);
         }
         if control::is_control(plaintext) {
-            self.channel.handle_frame(now, index, plaintext);
+            self.channel.handle_frame(now, now, index, plaintext);
         } else if !plaintext.is_empty() {
             // An output of the confirmation may still wait: the real half would see it later, too.
             self.take_packet(index, plaintext.to_vec());
@@ -244,6 +249,7 @@ impl End {
                     self.log.keepalives.push(elapsed);
                 } else {
                     self.log.hellos += usize::from(plaintext[1] == 1);
+                    self.log.probes += usize::from(plaintext[1] == 2);
                 }
                 assert!(self.send.contains_key(&session), "a frame is sealed under a session that exists");
                 return self.seal(now, session, &plaintext);

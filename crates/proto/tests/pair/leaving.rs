@@ -71,7 +71,7 @@ fn an_end_that_comes_back_while_its_peer_lingers_is_up_at_once() {
             world.call(A, |channel, now| channel.close(now, Reason::Restarting, 2 * SECOND));
             world.run(MS * rng.random_range(0..200));
             world.restart(A);
-            assert!(world.run_until(World::both_up) <= 100 * MS + 5 * LATENCY);
+            assert!(world.run_until(World::both_up) <= 100 * MS + 7 * LATENCY);
             world.run(MS * rng.random_range(0..400));
         }
         assert!(world.ends.iter().all(|end| end.log.most_sessions <= 4));

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use meshtun_proto::Suite;
+use meshtun_proto::channel::liveness::Settings;
 use meshtun_proto::channel::{Channel, DownReason, LINGER, State};
 use meshtun_proto::control::{Frame, Reason};
 use meshtun_testkit::Path;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 use super::world::*;
 
@@ -94,7 +93,8 @@ fn an_initiator_that_only_receives_renews_at_165_s() {
 
 #[test]
 fn an_idle_channel_keeps_a_session_for_ever() {
-    let mut world = World::up(1);
+    let probe = Settings { interval: 30 * SECOND, ..Settings::default() };
+    let mut world = World::up_over(Path::after(LATENCY), 1, Setup::pair().map(|setup| Setup { probe, ..setup }));
     world.run(24 * 3600 * SECOND);
     assert!(world.agree());
     assert_eq!((world.ends[A].log.ups.len(), world.ends[B].log.ups.len()), (1, 1));
@@ -125,17 +125,18 @@ fn a_session_dies_at_180_s() {
         let initiation = world.ends[A].log.initiations[0];
         world.run(100 * SECOND);
         world.block_both(true);
-        world.run(200 * SECOND);
+        world.run(79 * SECOND);
+        assert_eq!((world.ends[A].sessions(), world.ends[B].sessions()), (1, 1), "probes go on under it");
+        world.run(121 * SECOND);
         for (end, established) in [(A, initiation + 2 * LATENCY), (B, initiation + LATENCY)] {
             let end = &world.ends[end];
-            let expired = established + 180 * SECOND;
-            assert_eq!(end.log.downs, [(expired, DownReason::Expired)]);
-            let retry = end.log.initiations.iter().find(|at| **at >= expired).unwrap();
-            assert_within(*retry, expired, 1300 * MS);
+            let retry = end.log.initiations.iter().find(|at| **at >= established + 180 * SECOND).unwrap();
+            assert_within(*retry, established + 180 * SECOND, 910 * MS);
             assert_eq!((end.sessions(), end.channel.state()), (0, State::Handshaking));
         }
         world.block_both(false);
-        assert!(world.run_until(World::both_up) < 1300 * MS + 5 * LATENCY);
+        let took = world.run_until(World::both_up);
+        assert!(took < 910 * MS + 8 * LATENCY, "{took:?}");
     }
 }
 
@@ -155,29 +156,30 @@ fn a_session_is_renewed_once_when_it_has_sealed_as_much_as_its_suite_allows() {
 }
 
 #[test]
-fn what_was_received_is_answered_after_10_s() {
-    let mut world = World::up(1);
+fn what_plain_wireguard_sends_is_answered_after_10_s() {
+    let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
     world.run(SECOND);
     let sent = world.elapsed();
     world.ends[A].sends_every = Some(3600 * SECOND);
     world.run(60 * SECOND);
     let [keepalive] = world.ends[B].log.keepalives[..] else { panic!("{:?}", world.ends[B].log.keepalives) };
     assert_within(keepalive, sent + LATENCY + 10 * SECOND, REPORT);
-    assert_eq!(world.ends[A].log.keepalives, [], "a keepalive is not answered");
+    assert_eq!(world.ends[A].log.keepalives.len(), 1, "the confirming one, and a keepalive is not answered");
     assert_eq!(world.ends[A].log.initiations.len(), 1, "and it spares a handshake");
 }
 
 #[test]
 fn who_sends_anyway_sends_no_keepalive() {
-    let mut world = World::up(1);
+    let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
     both_send(&mut world, 5 * SECOND);
     world.run(3600 * SECOND);
-    assert_eq!((&world.ends[A].log.keepalives[..], &world.ends[B].log.keepalives[..]), (&[][..], &[][..]));
+    assert_eq!(world.ends[A].log.keepalives.len(), world.ends[A].uses(), "those that confirm a session");
+    assert_eq!(world.ends[B].log.keepalives, []);
 }
 
 #[test]
-fn a_new_handshake_is_tried_when_what_was_sent_stays_unanswered_for_15_s() {
-    let mut world = World::up(1);
+fn plain_wireguard_is_tried_anew_when_what_was_sent_stays_unanswered_for_15_s() {
+    let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
     world.run(SECOND);
     world.block_both(true);
     let sent = world.elapsed();
@@ -192,9 +194,9 @@ fn a_new_handshake_is_tried_when_what_was_sent_stays_unanswered_for_15_s() {
 }
 
 #[test]
-fn an_end_that_sends_and_hears_nothing_is_down_after_20_s_and_back_within_1300_ms() {
+fn plain_wireguard_that_is_sent_to_and_not_heard_is_down_after_20_s_and_back_within_1300_ms() {
     for one_way in [false, true] {
-        let mut world = World::up(1);
+        let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
         world.run(SECOND);
         let cut = world.elapsed();
         world.block(B, A, true);
@@ -210,20 +212,8 @@ fn an_end_that_sends_and_hears_nothing_is_down_after_20_s_and_back_within_1300_m
 }
 
 #[test]
-fn an_end_that_is_heard_but_does_not_hear_takes_the_other_end_down_too() {
-    let mut world = World::up(1);
-    world.run(SECOND);
-    let cut = world.elapsed();
-    world.block(B, A, true);
-    both_send(&mut world, 100 * MS);
-    world.run(60 * SECOND);
-    let [(down, DownReason::Silent)] = world.ends[B].log.downs[..] else { panic!("{:?}", world.ends[B].log.downs) };
-    assert_within(down, cut + 40 * SECOND, 4 * REPORT);
-}
-
-#[test]
-fn an_end_that_sends_nothing_is_not_suspected() {
-    let mut world = World::up(1);
+fn plain_wireguard_to_which_nothing_is_sent_is_not_suspected() {
+    let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
     world.block_both(true);
     world.run(100 * SECOND);
     assert!(world.both_up());
@@ -277,7 +267,7 @@ fn a_goodbye_under_an_older_session_counts_for_nothing() {
     let goodbye = Frame::Goodbye { reason: Reason::Down, hold_ms: 0 }.encode();
     let say = |session| {
         let goodbye = goodbye.clone();
-        move |channel: &mut Channel, now| channel.handle_frame(now, session, &goodbye)
+        move |channel: &mut Channel, now| channel.handle_frame(now, now, session, &goodbye)
     };
     world.call(B, say(old));
     assert!(world.ends[B].is_up());
@@ -290,33 +280,11 @@ fn a_plain_wireguard_peer_is_told_and_believed_no_goodbye() {
     let mut world = World::up_over(Path::after(LATENCY), 1, Setup::plain_pair());
     let session = world.ends[B].channel.established().unwrap().index;
     let goodbye = Frame::Goodbye { reason: Reason::Down, hold_ms: 0 }.encode();
-    world.call(B, |channel, now| channel.handle_frame(now, session, &goodbye));
+    world.call(B, |channel, now| channel.handle_frame(now, now, session, &goodbye));
     assert!(world.ends[B].is_up());
     let messages = world.ends[A].traffic.sent_messages;
     world.call(A, |channel, now| channel.close(now, Reason::Down, Duration::ZERO));
     world.run(LINGER);
     assert_eq!(world.ends[A].traffic.sent_messages, messages);
     assert_eq!(world.ends[A].sessions(), 0);
-}
-
-#[test]
-fn a_day_of_flapping_leaves_no_sessions_behind() {
-    let mut world = World::started(1);
-    both_send(&mut world, 5 * SECOND);
-    let mut rng = StdRng::seed_from_u64(1);
-    while world.elapsed() < 24 * 3600 * SECOND {
-        world.run(SECOND * rng.random_range(1..300));
-        world.block(A, B, rng.random());
-        world.block(B, A, rng.random());
-        world.run(MS * rng.random_range(1..60_000));
-        world.block_both(false);
-    }
-    world.run(5 * SECOND);
-    assert!(world.both_up() && world.agree());
-    for end in &world.ends {
-        assert!(end.log.most_sessions <= 4);
-        assert!(end.log.downs.len() > 10, "it did flap: {} times", end.log.downs.len());
-    }
-    world.run(181 * SECOND);
-    assert!(world.ends[A].sessions() <= 2 && world.ends[B].sessions() <= 2, "the current and the previous one");
 }

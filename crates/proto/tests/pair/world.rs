@@ -195,6 +195,7 @@ impl World {
         let wall = self.clock.wall();
         let end = &mut self.ends[number];
         if end.channel.poll_timeout().is_some_and(|at| at <= now) {
+            end.report(now);
             end.channel.handle_timeout(now, || end.stamps.next(wall));
             self.carry_out(number);
             let next = self.ends[number].channel.poll_timeout();
