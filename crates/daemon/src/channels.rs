@@ -6,7 +6,7 @@ use meshtun_config::{ChannelView, Cipher, Host, LinkView, RemoteEndpoint, View};
 use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Filter};
 use meshtun_proto::{
     Suite,
-    channel::{Channel as Conversation, ChannelConfig, Peer},
+    channel::{Channel as Conversation, ChannelConfig, Peer, liveness::Settings},
 };
 use meshtun_sys::{
     tun::Tun,
@@ -147,6 +147,7 @@ pub(crate) fn conversation(gateway: &Gateway, link: &LinkView, channel: &Channel
             },
         },
         initiates: fixed_endpoint(channel).is_some(),
+        probe: Settings::default(),
     };
     let seed = random_bytes().map_err(Error::system("get random bytes"))?;
     Ok(Conversation::new(config, Instant::now(), seed))

@@ -12,6 +12,10 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+mod probes;
+
+pub use probes::Probes;
+
 /// A running gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -86,6 +90,10 @@ pub enum ChannelState {
     Handshaking,
     /// A session is there, and the peer's hello is awaited.
     Greeting,
+    /// A session is there, and probes do not tell that both directions carry: see `problem`.
+    Probing,
+    /// The same, and a channel that kept failing waits for a while before it comes back: see `probes.held_s`.
+    Held,
     /// Packets pass both ways.
     Up,
     /// The other end is not this channel's, or has no such channel: see `problem`.
@@ -124,6 +132,9 @@ pub struct Channel {
     pub taken_down: bool,
     /// What keeps the channel from coming up, in words.
     pub problem: Option<String>,
+    /// What its probes tell; none towards plain WireGuard, which answers none.
+    #[serde(default)]
+    pub probes: Option<Probes>,
     /// Packets sent.
     pub tx_packets: u64,
     /// Bytes sent.
@@ -149,6 +160,8 @@ impl ChannelState {
             ChannelState::Down => "down",
             ChannelState::Handshaking => "handshaking",
             ChannelState::Greeting => "greeting",
+            ChannelState::Probing => "probing",
+            ChannelState::Held => "held",
             ChannelState::Up => "up",
             ChannelState::Unmatched => "unmatched",
             ChannelState::Failed => "failed",

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::Arc,
+    time::Instant,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -85,6 +86,8 @@ pub enum Event {
     Frame {
         /// The channel.
         channel: ChannelId,
+        /// When the receiving half took it.
+        at: Instant,
         /// The session it came under, by its local index.
         session: u32,
         /// The plaintext, padding included.

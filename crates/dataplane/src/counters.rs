@@ -1,6 +1,9 @@
 //! Counters of the halves: one writer each, read at any time, folded when asked.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
@@ -77,7 +80,7 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -130,14 +133,24 @@ pub(crate) struct ReceiveCounters {
     pub(crate) icmp_errors: Counter,
     /// Authentic inner packets, whether they may pass or not.
     pub(crate) data: Counter,
+    /// When the last authentic message came, in microseconds since the counters began; 0 before the first.
+    heard: AtomicU64,
     pub(crate) drops: Drops,
 }
 
 /// A channel's counters. They survive sessions and end with the channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     pub(crate) sending: SendCounters,
     pub(crate) receiving: ReceiveCounters,
+    began: Instant,
+}
+
+impl Default for Counters {
+    /// They begin now.
+    fn default() -> Counters {
+        Counters { sending: SendCounters::default(), receiving: ReceiveCounters::default(), began: Instant::now() }
+    }
 }
 
 /// The sending half's numbers at one moment.
@@ -205,6 +218,18 @@ impl Counters {
         let sent = sending.packets.get() + refused;
         (sent, sending.messages.get(), receiving.data.get(), receiving.messages.get())
     }
+
+    /// When the last authentic message came, to the turn of the receiving half; none before the first.
+    pub fn heard(&self) -> Option<Instant> {
+        let micros = self.receiving.heard.load(Relaxed);
+        (micros > 0).then(|| self.began + Duration::from_micros(micros))
+    }
+
+    /// Authentic messages were received in a turn that began now.
+    pub(crate) fn hear(&self, now: Instant) {
+        let micros = now.saturating_duration_since(self.began).as_micros() as u64;
+        self.receiving.heard.store(micros.max(1), Relaxed);
+    }
 }
 
 impl SendCounters {
@@ -263,6 +288,17 @@ mod tests {
         counters.receiving.data.add(2);
         assert_eq!(counters.traffic(), (8, 6, 2, 0));
         assert_eq!(counters.snapshot().sending.packets, 5);
+    }
+
+    #[test]
+    fn the_last_sign_of_life_is_told_to_the_microsecond() {
+        let counters = Counters::default();
+        assert_eq!(counters.heard(), None);
+        counters.hear(counters.began);
+        assert!(counters.heard().is_some());
+        let now = counters.began + Duration::from_micros(1234);
+        counters.hear(now);
+        assert_eq!(counters.heard(), Some(now));
     }
 
     #[test]

@@ -118,6 +118,7 @@ impl ReceivingHalf {
     pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
         let (mut places, mut bytes, mut turned) = (0, 0, Turn::Idle);
         scratch.coalescer.set_joining(self.joining);
+        let messages = self.counters.receiving.messages.get();
         while places < PLACES && bytes < BYTES_PER_TURN {
             let batch = self.batch.min(PLACES - places);
             let room = &mut scratch.received[places * PLACE..];
@@ -141,6 +142,9 @@ impl ReceivingHalf {
                     break;
                 }
             }
+        }
+        if self.counters.receiving.messages.get() != messages {
+            self.counters.hear(now);
         }
         self.write(scratch).map_or_else(|error| self.fail(error), |()| turned)
     }
@@ -260,7 +264,7 @@ impl ReceivingHalf {
             return;
         }
         if is_control(bytes) {
-            let frame = Event::Frame { channel: self.channel, session, plaintext: bytes.into() };
+            let frame = Event::Frame { channel: self.channel, at: Instant::now(), session, plaintext: bytes.into() };
             if !self.events.send(frame) {
                 self.drop_one(DropReason::ControlBusy);
             }

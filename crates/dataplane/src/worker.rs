@@ -118,6 +118,10 @@ impl Worker {
         let now = Instant::now();
         self.round += 1;
         for event in ready.iter() {
+            // Control frames are among the orders: they do not wait behind the turns of many busy halves.
+            if !self.orders.is_empty() && self.obey() == Served::Stop {
+                return Served::Stop;
+            }
             let (channel, source) = from_token(event.token);
             let turn = match source {
                 Source::Wake => match self.obey() {

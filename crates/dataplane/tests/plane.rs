@@ -17,7 +17,7 @@ use meshtun_dataplane::{
 };
 use meshtun_proto::{
     Suite,
-    control::Frame,
+    control::{Frame, Signal},
     noise::SessionKeys,
     session::{ReceiveKey, SendKey, padding_len},
 };
@@ -302,7 +302,7 @@ fn control_frames_travel_both_ways_before_inner_packets_may() {
                 keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
             bench.plane.send(ID, Command::InstallReceive(receive.into()));
             bench.plane.send(ID, Command::InstallSend(send));
-            let frame = Frame::Probe { sequence: 9, sent_micros: 10 }.encode();
+            let frame = Frame::Probe { sequence: 9, interval_micros: 10, signal: Signal::default() }.encode();
             bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: frame.clone() });
             assert_eq!(bench.receive()[..frame.len()], frame);
             bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: Vec::new() });

@@ -57,6 +57,7 @@ pub fn handshake(input: &[u8]) {
         preshared_key: [0; 32].into(),
         peer: Peer::Meshtun { link: "fuzz".into(), channel: 0, local_number: 1, peer_number: 2 },
         initiates: true,
+        probe: Default::default(),
     };
     let mut channel = Channel::new(config, now, [3; 32]);
     channel.start(now);
@@ -66,7 +67,7 @@ pub fn handshake(input: &[u8]) {
     for under_load in [false, true] {
         let _refused = channel.handle_handshake(later, from, input, under_load);
     }
-    channel.handle_frame(later, 0, input);
+    channel.handle_frame(later, later, 0, input);
     while channel.poll_output().is_some() {}
     assert_ne!(channel.state(), State::Up, "nobody can guess a handshake");
 }

@@ -130,6 +130,7 @@ fn initiation(victim: [u8; 32], number: u8) -> Vec<u8> {
         preshared_key: Zeroizing::new([0; 32]),
         peer: Peer::WireGuard,
         initiates: true,
+        probe: Default::default(),
     };
     let now = Instant::now();
     let mut channel = Channel::new(config, now, [number; 32]);

@@ -19,8 +19,13 @@ use meshtun_sys::{tun, udp::Udp};
 use super::{
     endpoint::{Endpoint, Move},
     journal::Journal,
+    probes,
 };
-use crate::{carrier::Carrier, resolve, status::ChannelState};
+use crate::{
+    carrier::Carrier,
+    resolve,
+    status::{ChannelState, Probes},
+};
 
 /// What a channel is made of.
 pub(crate) struct ChannelParts {
@@ -125,6 +130,7 @@ impl Channel {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, stamp: impl FnOnce() -> Tai64n) {
+        self.fold(now);
         self.conversation.handle_timeout(now, stamp);
     }
 
@@ -142,14 +148,19 @@ impl Channel {
         self.conversation.handle_confirmed(now, session);
     }
 
-    pub(super) fn handle_frame(&mut self, now: Instant, session: u32, frame: &[u8]) {
-        self.conversation.handle_frame(now, session, frame);
+    pub(super) fn handle_frame(&mut self, now: Instant, at: Instant, session: u32, frame: &[u8]) {
+        self.conversation.handle_frame(now, at, session, frame);
+    }
+
+    pub(super) fn handle_unknown_session(&mut self, now: Instant) {
+        self.conversation.handle_unknown_session(now);
     }
 
     /// Tells the conversation what the halves counted.
     pub(super) fn fold(&mut self, now: Instant) {
         let (sent_packets, sent_messages, received_packets, received_messages) = self.counters.traffic();
-        let traffic = Traffic { sent_packets, sent_messages, received_packets, received_messages };
+        let heard = self.counters.heard();
+        let traffic = Traffic { sent_packets, sent_messages, received_packets, received_messages, heard };
         self.conversation.handle_traffic(now, traffic);
     }
 
@@ -381,8 +392,16 @@ impl Channel {
         match self.history.state {
             ChannelState::Down if self.endpoint.current().is_none() => Some(self.no_endpoint()),
             ChannelState::Handshaking if now >= self.history.changed + PATIENCE => Some(self.no_answer(now)),
+            ChannelState::Probing | ChannelState::Held => {
+                probes::problem(&self.conversation, &self.peer, &self.endpoint.describe(), now)
+            }
             _ => None,
         }
+    }
+
+    /// What the probes tell.
+    pub(super) fn probes(&self, now: Instant) -> Option<Probes> {
+        probes::report(&self.conversation, now)
     }
 
     /// When the session in use began.
@@ -431,7 +450,7 @@ impl Channel {
                 self.history.carrier_changed = now;
                 match reason {
                     DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
-                    DownReason::Silent | DownReason::Expired => self.journal.down(&reason, up_for),
+                    _ => self.journal.down(&reason, up_for),
                 }
             }
             Ok(false) => {}
@@ -448,7 +467,7 @@ impl Channel {
     }
 
     fn note_state(&mut self, now: Instant) {
-        let state = self.state();
+        let state = self.state(now);
         if state != self.history.state {
             self.history.state = state;
             self.history.since = SystemTime::now();
@@ -456,12 +475,14 @@ impl Channel {
         }
     }
 
-    fn state(&self) -> ChannelState {
+    fn state(&self, now: Instant) -> ChannelState {
         if self.failure.is_some() {
             return ChannelState::Failed;
         }
         match self.conversation.state() {
             State::Up => ChannelState::Up,
+            State::Probing if probes::is_held(&self.conversation, now) => ChannelState::Held,
+            State::Probing => ChannelState::Probing,
             _ if self.conversation.unmatched().is_some() => ChannelState::Unmatched,
             State::Greeting => ChannelState::Greeting,
             State::Handshaking => ChannelState::Handshaking,

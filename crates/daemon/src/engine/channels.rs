@@ -32,10 +32,19 @@ impl Engine {
     pub(super) fn with_channel(&mut self, id: ChannelId, now: Instant, act: impl FnOnce(&mut Channel, &DataPlane)) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         act(channel, &self.plane);
+        self.carry_out(id, now);
+    }
+
+    /// Carries out what a channel orders, and notes when it wants to be heard again.
+    pub(super) fn carry_out(&mut self, id: ChannelId, now: Instant) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.carry_out(now, &self.plane);
         self.deadlines.set(id, channel.poll_timeout());
         if channel.is_parting() {
             self.parting.insert(id);
+        }
+        if channel.is_rising() && !self.rising.contains(&id) {
+            self.rising.push(id);
         }
     }
 

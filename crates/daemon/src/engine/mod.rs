@@ -21,6 +21,7 @@ mod heal;
 mod inputs;
 mod journal;
 mod mtu;
+mod probes;
 mod reload;
 mod report;
 
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     /// is never taken for another's.
     next_id: u32,
     deadlines: Deadlines,
+    /// Channels whose carrier is due.
+    rising: Vec<ChannelId>,
     plane: DataPlane,
     stamps: StampStore,
     load: HandshakeLoad,
@@ -135,6 +138,7 @@ impl Engine {
         let links = gateway.view.links.iter().cloned().map(LinkState::new).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
+            rising: Vec::new(),
             load: HandshakeLoad::new(channels.len(), now),
             channels: BTreeMap::new(),
             next_id: 0,
@@ -227,9 +231,14 @@ impl Engine {
     /// Gives carrier where it is due, once all halves use the sessions that it stands for: what the kernel then routes
     /// into the device finds a session.
     fn raise(&mut self, now: Instant) {
-        if self.channels.values().any(Channel::is_rising) {
-            self.plane.settle();
-            self.channels.values_mut().for_each(|channel| channel.raise(now));
+        if self.rising.is_empty() {
+            return;
+        }
+        self.plane.settle();
+        for id in std::mem::take(&mut self.rising) {
+            if let Some(channel) = self.channels.get_mut(&id) {
+                channel.raise(now);
+            }
         }
     }
 
@@ -257,15 +266,15 @@ impl Engine {
             Event::Confirmed { channel, session } => {
                 self.with_channel(channel, now, |c, _| c.handle_confirmed(now, session));
             }
-            Event::Frame { channel, session, plaintext } => {
-                self.with_channel(channel, now, |c, _| c.handle_frame(now, session, &plaintext));
+            Event::Frame { channel, at, session, plaintext } => {
+                self.with_channel(channel, now, |c, _| c.handle_frame(now, at, session, &plaintext));
             }
             Event::Moved { channel, from, .. } => {
                 self.with_channel(channel, now, |c, plane| c.handle_moved(now, from, plane));
             }
-            // Unauthenticated, and a channel without a session asks for one every second anyway.
             Event::UnknownSession { channel, from } => {
-                tracing::debug!("channel {}: {from} has an old session", channel.0)
+                tracing::debug!("channel {}: {from} has an old session", channel.0);
+                self.with_channel(channel, now, |c, _| c.handle_unknown_session(now));
             }
             Event::TooBigForUnderlay { channel, datagram } => {
                 self.lower_mtu(channel, datagram).await;
@@ -283,11 +292,7 @@ impl Engine {
         for id in self.deadlines.due(now) {
             let Some(channel) = self.channels.get_mut(&id) else { continue };
             channel.handle_timeout(now, || self.stamps.next(SystemTime::now()));
-            channel.carry_out(now, &self.plane);
-            self.deadlines.set(id, channel.poll_timeout());
-            if channel.is_parting() {
-                self.parting.insert(id);
-            }
+            self.carry_out(id, now);
         }
     }
 

@@ -75,6 +75,7 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
         sessions: history.sessions,
         taken_down: channel.is_taken_down(),
         problem: channel.problem(now),
+        probes: channel.probes(now),
         tx_packets: counters.sending.packets,
         tx_bytes: counters.sending.bytes,
         rx_packets: counters.receiving.packets,

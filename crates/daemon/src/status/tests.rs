@@ -15,6 +15,22 @@ fn channel(number: u16, state: ChannelState) -> Channel {
         session_age: up.then_some(17),
         sessions: 2,
         taken_down: false,
+        probes: up.then_some(Probes {
+            interval_ms: 250.0,
+            detection_ms: 750.0,
+            heard_ms: Some(12.5),
+            held_s: None,
+            answered: 997,
+            lost: 3,
+            loss: Some(0.01),
+            rtt_ms: Some(1.5),
+            rtt_smoothed_ms: Some(1.25),
+            rtt_variation_ms: Some(0.25),
+            rtt_least_ms: Some(0.75),
+            jitter_ms: Some(0.125),
+            delay_variation_out_ms: Some(0.0625),
+            delay_variation_in_ms: None,
+        }),
         problem: (!up).then(|| "no answer from 203.0.113.2:6002 for 5 s".into()),
         tx_packets: 10,
         tx_bytes: 14_200,
@@ -72,7 +88,7 @@ fn a_status_survives_its_json() {
 #[test]
 fn a_state_is_the_same_word_in_json_and_in_tables() {
     use ChannelState::*;
-    for state in [Down, Handshaking, Greeting, Up, Unmatched, Failed] {
+    for state in [Down, Handshaking, Greeting, Probing, Held, Up, Unmatched, Failed] {
         assert_eq!(serde_json::to_value(state).unwrap(), state.word());
     }
 }
@@ -80,6 +96,6 @@ fn a_state_is_the_same_word_in_json_and_in_tables() {
 #[test]
 fn a_status_of_a_later_version_is_understood() {
     let mut value = serde_json::to_value(sample()).unwrap();
-    value["links"][0]["channels"][0]["rtt_ms"] = 0.25.into();
+    value["links"][0]["channels"][0]["of_a_later_version"] = 0.25.into();
     assert_eq!(serde_json::from_value::<Status>(value).unwrap(), sample());
 }

@@ -54,6 +54,19 @@ impl Stuck {
         self.bytes.extend_from_slice(train);
         self.trains.push_back(StuckTrain { bytes: start..self.bytes.len(), segment, load });
     }
+
+    /// Keeps a control frame before all that is kept, as long as there is room for it.
+    fn keep_first(&mut self, frame: &[u8]) {
+        let start = self.bytes.len();
+        if start + frame.len() <= self.bytes.capacity() && self.trains.len() < self.trains.capacity() {
+            self.bytes.extend_from_slice(frame);
+            self.trains.push_front(StuckTrain {
+                bytes: start..self.bytes.len(),
+                segment: frame.len(),
+                load: Load::default(),
+            });
+        }
+    }
 }
 
 /// The inner packets in a train.
@@ -177,12 +190,14 @@ impl Wire {
         self.stuck = stuck;
     }
 
-    /// A frame that finds no room is lost, as on any network: whoever sent it asks again.
+    /// A frame that finds no room goes first when there is, before the trains that wait. Where none wait, it is lost, as
+    /// on any network: whoever sent it asks again.
     pub(super) fn send_frame(&mut self, datagram: &[u8]) {
-        if let Some(endpoint) = &self.endpoint
-            && self.udp.send_to(datagram, endpoint).is_ok()
-        {
-            self.counters.sending.messages.add(1);
+        let Some(endpoint) = &self.endpoint else { return };
+        match self.udp.send_to(datagram, endpoint) {
+            Ok(()) => self.counters.sending.messages.add(1),
+            Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(datagram),
+            Err(_) => {}
         }
     }
 }

@@ -8,7 +8,10 @@ mod counting;
 mod load;
 
 use meshtun_dataplane::Command;
-use meshtun_proto::{Suite, control::Frame};
+use meshtun_proto::{
+    Suite,
+    control::{Frame, Signal},
+};
 use netns_lab::trial;
 
 use crate::{
@@ -63,7 +66,7 @@ fn what_a_worker_allocates_and_frees_is_seen() {
     trial::run_with_tun(|| {
         counting::alone(|| {
             let bed = Bed::up(Suite::ChaCha20Poly1305, false, Wire::Fast);
-            let plaintext = Frame::Probe { sequence: 1, sent_micros: 2 }.encode();
+            let plaintext = Frame::Probe { sequence: 1, interval_micros: 2, signal: Signal::default() }.encode();
             let count = counting::during(|| {
                 bed.plane.send(bed.sides[0].channel, Command::Seal { session: 0, plaintext });
                 eventually("the frame arrives", || bed.events.poll_event().is_some());

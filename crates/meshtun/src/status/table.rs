@@ -101,7 +101,7 @@ const WIDTH: usize = 80;
 fn table(link: &Link, now: u64) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["device", "state", "for", "session", "endpoint", "sent", "received", "dropped"]);
+    table.set_header(["device", "state", "for", "rtt", "loss", "endpoint", "sent", "received", "drops"]);
     for channel in &link.channels {
         table.add_row(row(channel, now));
     }
@@ -115,23 +115,36 @@ fn table(link: &Link, now: u64) -> Table {
 }
 
 /// From this column on they are aligned to the right.
-const FIRST_FIGURE: usize = 5;
+const FIRST_FIGURE: usize = 6;
 
 fn row(channel: &Channel, now: u64) -> Vec<Cell> {
-    let session = channel.session_age.map_or("-".into(), age);
+    let probes = channel.probes.as_ref();
+    let rtt = probes.and_then(|probes| probes.rtt_smoothed_ms).map_or("-".into(), milliseconds);
+    let loss = probes.and_then(|probes| probes.loss).map_or("-".into(), |loss| format!("{:.0}%", loss * 100.0));
     let endpoint = channel.endpoint.map_or("not known".into(), |endpoint| endpoint.to_string());
     let dropped: u64 = channel.dropped.values().sum();
     let cells = [
         channel.device.clone(),
         channel.state.word().to_owned(),
         age(now.saturating_sub(channel.since)),
-        session,
+        rtt,
+        loss,
         endpoint,
         bytes(channel.tx_bytes),
         bytes(channel.rx_bytes),
         dropped.to_string(),
     ];
     cells.into_iter().map(Cell::new).collect()
+}
+
+/// Milliseconds with a unit and about three digits.
+fn milliseconds(n: f64) -> String {
+    match n {
+        ..0.9995 => format!("{:.0}us", n * 1000.0),
+        ..9.995 => format!("{n:.2}ms"),
+        ..99.95 => format!("{n:.1}ms"),
+        _ => format!("{n:.0}ms"),
+    }
 }
 
 /// Bytes with a decimal unit and three significant digits.

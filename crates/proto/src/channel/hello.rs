@@ -93,7 +93,9 @@ impl Channel {
     pub(super) fn take_frame(&mut self, now: Instant, arrived: Instant, index: u32, frame: &[u8]) {
         match Frame::decode(frame) {
             Ok(Frame::Hello { version, ack, link, channel, incarnation, generation, signal, .. }) => {
-                if self.take_hello(now, index, Hello { version, ack, link, channel, incarnation, generation }) {
+                let matches =
+                    self.take_hello(now, index, Hello { version, ack, link, channel, incarnation, generation });
+                if matches {
                     self.take_signal(now, arrived, index, &signal);
                 }
             }

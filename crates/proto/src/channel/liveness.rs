@@ -249,8 +249,8 @@ impl Liveness {
         if !self.connected {
             return None;
         }
-        let others = [self.detection(), self.suspicion(), self.hold.until()];
-        others.into_iter().flatten().fold(Some(self.next_probe), |first, other| first.min(Some(other)))
+        let due = [Some(self.next_probe), self.detection(), self.suspicion(), self.hold.until()];
+        due.into_iter().flatten().min()
     }
 
     /// The probe that is due; `random` is from 0 to 1, and puts off the next.

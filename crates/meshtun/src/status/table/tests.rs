@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use meshtun_daemon::status::{ChannelState, Gateway};
+use meshtun_daemon::status::{ChannelState, Gateway, Probes};
 
 use super::*;
 
@@ -21,6 +21,7 @@ fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel 
         session_age: up.then_some(62),
         sessions: 97,
         taken_down: false,
+        probes: Some(probes(up)),
         problem: (!up).then(|| {
             "no answer from nvpn1 at 203.0.113.200:16384 for 75 s: check that its daemon runs, and that UDP port 6012 \
              here and the one there are let through"
@@ -34,6 +35,25 @@ fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel 
         rx_messages: 0,
         icmp_errors: 0,
         dropped: BTreeMap::from([("replayed".into(), 3), ("forged".into(), 9)]),
+    }
+}
+
+fn probes(answered: bool) -> Probes {
+    Probes {
+        interval_ms: 250.0,
+        detection_ms: 750.0,
+        heard_ms: answered.then_some(12.5),
+        held_s: None,
+        answered: 97,
+        lost: 3,
+        loss: answered.then_some(0.03),
+        rtt_ms: answered.then_some(33.0),
+        rtt_smoothed_ms: answered.then_some(23.456),
+        rtt_variation_ms: answered.then_some(0.25),
+        rtt_least_ms: answered.then_some(0.75),
+        jitter_ms: answered.then_some(0.125),
+        delay_variation_out_ms: answered.then_some(0.0625),
+        delay_variation_in_ms: None,
     }
 }
 
@@ -98,6 +118,13 @@ fn bytes_have_three_digits_and_a_unit() {
         (u64::MAX, "18.4 EB"),
     ] {
         assert_eq!(bytes(n), text, "{n}");
+    }
+}
+
+#[test]
+fn milliseconds_have_three_digits_and_a_unit() {
+    for (n, text) in [(0.0, "0us"), (0.35, "350us"), (0.9996, "1.00ms"), (9.996, "10.0ms"), (99.96, "100ms")] {
+        assert_eq!(milliseconds(n), text, "{n}");
     }
 }
 

@@ -93,10 +93,10 @@ impl Recorder {
     pub(super) fn answered(&mut self, now: Instant, sequence: u64, times: Times) {
         let first = self.open.front().map_or(sequence, |open| open.sequence);
         let position = sequence.checked_sub(first).and_then(|at| usize::try_from(at).ok());
-        if let Some(open) = position.and_then(|at| self.open.get_mut(at)) {
-            if std::mem::replace(&mut open.answered, true) {
-                return;
-            }
+        if let Some(open) = position.and_then(|at| self.open.get_mut(at))
+            && std::mem::replace(&mut open.answered, true)
+        {
+            return;
         }
         self.measure(times);
         self.settle(now);
@@ -108,7 +108,7 @@ impl Recorder {
 
     pub(super) fn statistics(&self) -> Statistics {
         let decided = self.probes.min(u64::from(RECENT)) as u32;
-        let lost = (self.recent & (1 << RECENT) - 1).count_ones();
+        let lost = (self.recent & ((1 << RECENT) - 1)).count_ones();
         Statistics {
             probes: self.probes,
             lost: self.lost,
