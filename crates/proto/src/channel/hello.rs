@@ -192,7 +192,7 @@ impl Channel {
     }
 
     /// The peer admits what we send.
-    fn acknowledge(&mut self, now: Instant, index: u32) {
+    pub(super) fn acknowledge(&mut self, now: Instant, index: u32) {
         let Some(session) = self.sessions.get_mut(index).filter(|session| !session.acknowledged) else { return };
         session.acknowledged = true;
         session.greeting = None;

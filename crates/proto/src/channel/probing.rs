@@ -62,6 +62,10 @@ impl Channel {
     }
 
     pub(super) fn take_probe_frame(&mut self, now: Instant, arrived: Instant, index: u32, frame: &Frame) {
+        if self.liveness_under(index).is_some() {
+            // Who probes or answers under a session has admitted us under it, whatever became of its hello.
+            self.acknowledge(now, index);
+        }
         let Some(liveness) = self.liveness_under(index) else { return };
         match frame {
             Frame::Probe { sequence, interval_micros, signal } => {
