@@ -1,11 +1,18 @@
-//! What `up` would change, without changing it.
+//! What `up` or `reload` would change, without changing it.
 
-use meshtun_netlink::{Network, Protection, difference};
+use meshtun_netlink::{Actual, Desired, Network, Protection, difference};
 
-use crate::{Directories, Error, Gateway, desired::desired, surroundings};
+use crate::{
+    Directories, Error, Gateway,
+    control::Client,
+    desired::desired,
+    status::Status,
+    surroundings::{self, Surroundings},
+};
 
 /// The steps from the kernel's present state to the gateway's, as the commands that a person would type, and what is
-/// likely not meant. Needs no privilege.
+/// likely not meant. Needs no privilege; with that of asking the daemon that runs, if one does, it knows what that one
+/// would leave as it is: an MTU that it had to lower, and what is out of the routes because somebody took it down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// One shell command each; none if all is as it shall be.
@@ -20,8 +27,33 @@ pub struct Plan {
 /// If the kernel cannot be asked, or something that is not ours stands in the way.
 pub async fn plan(gateway: &Gateway, directories: &Directories) -> Result<Plan, Error> {
     let network = Network::new()?.with_record(directories.sysctl_record());
-    let (surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
-    let desired = desired(&gateway.view, &surroundings);
-    let steps = difference(&desired, &network.actual(&desired).await?, Protection::Keep)?;
+    let (mut surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
+    let running = Client::connect(&directories.control_socket()).and_then(|mut daemon| daemon.status()).ok();
+    if let Some(running) = &running {
+        leave_as_it_is(&mut surroundings, running);
+    }
+    let mut desired = desired(&gateway.view, &surroundings);
+    let actual = network.actual(&desired).await?;
+    if running.is_some() {
+        leave_down(&mut desired, &actual);
+    }
+    let steps = difference(&desired, &actual, Protection::Keep)?;
     Ok(Plan { steps: steps.iter().map(ToString::to_string).collect(), warnings })
+}
+
+fn leave_as_it_is(surroundings: &mut Surroundings, running: &Status) {
+    for link in &running.links {
+        if let Some(mtu) = surroundings.mtus.get_mut(&link.name) {
+            *mtu = (*mtu).min(link.mtu);
+        }
+        let withdrawn = link.channels.iter().filter(|channel| channel.withdrawn);
+        surroundings.withdrawn.extend(withdrawn.map(|channel| channel.device.clone()));
+    }
+}
+
+/// A device that a person set down stays so while the daemon runs.
+fn leave_down(desired: &mut Desired, actual: &Actual) {
+    for device in &mut desired.devices {
+        device.held_down = actual.devices.get(&device.name).is_some_and(|device| device.is_ours() && !device.up);
+    }
 }

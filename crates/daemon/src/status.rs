@@ -130,6 +130,8 @@ pub struct Channel {
     /// Whether a person took it down (`meshtun down LINK/CHANNEL`); it stays so until somebody brings it up or the daemon
     /// restarts.
     pub taken_down: bool,
+    /// Whether the routes leave its device out: it was taken down here or by the peer, and returns with its carrier.
+    pub withdrawn: bool,
     /// What keeps the channel from coming up, in words.
     pub problem: Option<String>,
     /// What its probes tell; none towards plain WireGuard, which answers none.

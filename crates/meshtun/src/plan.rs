@@ -10,7 +10,7 @@ use crate::{
     places::{RuntimeDirectory, async_runtime},
 };
 
-/// Print what `up` would do, as commands that a person would type, and do nothing
+/// Print what `up` or, on a running gateway, `reload` would do, as commands that a person would type, and do nothing
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The mesh file

@@ -40,6 +40,11 @@ fn what_a_person_took_down_says_so_and_stays_down_until_it_is_wanted_or_the_daem
         assert_eq!((&channel["taken_down"], &channel["state"]), (&true.into(), &"down".into()));
         let problem = channel["problem"].as_str().expect("it says why").to_owned();
         assert!(problem.contains("by a person") && problem.contains(&format!("meshtun up {link}/1")), "{problem}");
+        assert_eq!(channel["withdrawn"], true);
+        let [mesh, key] =
+            ["mesh.toml", "private.key"].map(|name| bed.gateways[0].folder().join(name).display().to_string());
+        let plan = ask(&bed, 0, &["plan", &mesh, "--key", &key]);
+        assert!(plan.starts_with("# nothing to do"), "{plan}");
         // Again changes nothing, nor does a reload.
         ask(&bed, 0, &["down", &format!("{link}/1")]);
         ask(&bed, 0, &["reload"]);

@@ -42,7 +42,7 @@ fn gateway(view: &View) -> status::Gateway {
 fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link {
     let LinkView { name, peer, cipher, preshared_key_file, .. } = &state.view;
     let of_link = engine.channels_of(state);
-    let mut channels: Vec<_> = of_link.iter().map(|channel| channel_status(channel, now)).collect();
+    let mut channels: Vec<_> = of_link.iter().map(|channel| channel_status(engine, channel, now)).collect();
     mark_lone_channels(&mut channels, &of_link, now);
     status::Link {
         name: name.clone(),
@@ -58,7 +58,7 @@ fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link
     }
 }
 
-fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
+fn channel_status(engine: &Engine, channel: &Channel, now: Instant) -> status::Channel {
     let counters = channel.counters.snapshot();
     let history = &channel.history;
     status::Channel {
@@ -74,6 +74,7 @@ fn channel_status(channel: &Channel, now: Instant) -> status::Channel {
         session_age: channel.session_began().map(|began| now.saturating_duration_since(began).as_secs()),
         sessions: history.sessions,
         taken_down: channel.is_taken_down(),
+        withdrawn: engine.surroundings.withdrawn.contains(&channel.view.device),
         problem: channel.problem(now),
         probes: channel.probes(now),
         tx_packets: counters.sending.packets,

@@ -15,6 +15,7 @@ fn channel(number: u16, state: ChannelState) -> Channel {
         session_age: up.then_some(17),
         sessions: 2,
         taken_down: false,
+        withdrawn: false,
         probes: up.then_some(Probes {
             interval_ms: 250.0,
             detection_ms: 750.0,

@@ -21,6 +21,7 @@ fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel 
         session_age: up.then_some(62),
         sessions: 97,
         taken_down: false,
+        withdrawn: false,
         probes: Some(probes(up)),
         problem: (!up).then(|| {
             "no answer from nvpn1 at 203.0.113.200:16384 for 75 s: check that its daemon runs, and that UDP port 6012 \
