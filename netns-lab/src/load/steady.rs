@@ -163,6 +163,7 @@ impl Steady {
             trains,
             flow_names: self.plan.streams.iter().map(|stream| stream.name.clone()).collect(),
             flows,
+            every: self.plan.every,
             over,
         })
     }

@@ -116,8 +116,8 @@ impl Storm<'_> {
                 (one_channel, "damages packets")
             }
             6 => {
-                weather.bits_per_second = Some(rng.random_range(50_000..2_000_000));
-                weather.queue = rng.random_range(10_000..200_000);
+                weather.bits_per_second = Some(rng.random_range(20_000..400_000));
+                weather.queue = rng.random_range(5_000..50_000);
                 (both_ways, "is narrow")
             }
             7 => return self.strike_block(if rng.random_bool(0.5) { one_channel } else { both_ways }, lasts),

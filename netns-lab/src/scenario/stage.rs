@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Channels for which ports are set aside: the most that a scenario has.
 const PORTS: u16 = 16;
 
+/// Source ports that are tried until one falls into a channel: of 16, all but once in ten million.
+const TRIES: u16 = 256;
+
 /// A lab with a tool in it.
 pub(super) struct Stage {
     // Before the topology: programs end before their namespaces go.
@@ -98,7 +101,7 @@ impl Stage {
     pub(super) fn trains(&self) -> Result<Vec<Train>, ScenarioError> {
         let mut trains = Vec::new();
         for (from, to) in self.pairs() {
-            let mut port = TRAIN_PORT + 1000;
+            let mut port = first_source_port(to);
             for channel in 0..self.channels {
                 let (device, begin) = (self.device(from, to, channel), port);
                 loop {
@@ -110,10 +113,10 @@ impl Stage {
                         break;
                     }
                 }
-                port = begin + PORTS * 64;
+                port = begin + TRIES;
             }
             if self.has_ipv6() {
-                trains.push(train(from, to, TRAIN_PORT + 1000, "IPv6", true));
+                trains.push(train(from, to, first_source_port(to), "IPv6", true));
             }
         }
         Ok(trains)
@@ -124,7 +127,7 @@ impl Stage {
         let mut trains = Vec::new();
         for (from, to) in self.pairs() {
             for number in 0..self.channels {
-                let port = TRAIN_PORT + 1000 + number;
+                let port = first_source_port(to) + number;
                 trains.push(train(from, to, port, &format!("IPv4 {number}"), false));
                 trains.push(train(from, to, port, &format!("IPv6 {number}"), true));
             }
@@ -444,9 +447,14 @@ fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
     }
 }
 
+/// Source ports towards a site: a range of its own for each.
+fn first_source_port(to: &Site) -> u16 {
+    TRAIN_PORT + 1000 + u16::from(to.number) * PORTS * TRIES
+}
+
 fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
     *port += 1;
-    (*port - begin < PORTS * 64).then_some(*port)
+    (*port - begin < TRIES).then_some(*port)
 }
 
 /// The device that a gateway's kernel chooses for a train.

@@ -130,6 +130,79 @@ fn what_is_not_as_expected_is_told_and_the_exit_code_says_so() {
 }
 
 #[test]
+fn one_packet_in_clear_fails_a_scenario_whatever_it_expects() {
+    trial::run_with_tun(|| {
+        let unprotected = r#"
+about = "what a person may ask for"
+channels = 1
+
+[load]
+train-rate = 100
+tcp-flows = 0
+
+[[steps]]
+phase = "unprotected"
+meshtun = { at = "g1", command = "down --unprotect" }
+lasts = "500ms"
+"#;
+        let file = File::new("clear", unprotected);
+        let output = run(&file, &[]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("NOT PASSED: in clear on g1 wan: UDP 10.1.0.2:"), "{said}");
+        assert!(last_line(&output)["runs"]["meshtun"]["clear_packets"].as_u64() > Some(0), "{said}");
+    });
+}
+
+#[test]
+fn a_faulty_cable_adds_up_with_what_the_gateways_counted() {
+    trial::run_with_tun(|| {
+        let faulty = r#"
+about = "loss, copies, damage and disorder"
+channels = 2
+cable = "faulty"
+
+[load]
+train-rate = 200
+tcp-flows = 2
+
+[[steps]]
+phase = "faulty"
+count = "begin"
+
+[[steps]]
+path = { channels = [0], from = "g1", loss = 0.1, duplicate = 0.1, corrupt = 0.1, reorder = 0.1, delay = "2ms" }
+
+[[steps]]
+path = { channels = [1], loss = 0.2, burst = 10 }
+lasts = "1500ms"
+
+[[steps]]
+path = {}
+
+[[steps]]
+count = "check"
+
+[[expect]]
+figure = "uncounted"
+at-most = 0
+
+[[expect]]
+figure = "faulty.train_lost"
+at-least = 20
+"#;
+        let file = File::new("faulty", faulty);
+        let output = run(&file, &["--seed", "5"]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let underlay = &last_line(&output)["runs"]["meshtun"]["underlay"];
+        for kind in ["lost", "duplicated", "corrupted", "reordered"] {
+            assert!(underlay[kind].as_u64() > Some(0), "{kind}: {underlay}");
+        }
+    });
+}
+
+#[test]
 fn a_wrong_file_or_name_is_a_matter_of_usage_and_is_told_with_its_line() {
     let file = File::new("wrong", "about = \"wrong\"\n[[steps]]\nkill = \"g7\"\n");
     let output = Command::new(PROGRAM).arg("run").arg(&file.0).output().unwrap();

@@ -15,6 +15,8 @@ pub struct Account {
     pub(super) trains: Vec<TrainLog>,
     pub(super) flow_names: Vec<String>,
     pub(super) flows: Vec<FlowLog>,
+    /// How often each flow writes.
+    pub(super) every: Duration,
     /// When sending ended.
     pub(super) over: Duration,
 }
@@ -46,7 +48,8 @@ pub struct TrainFigures {
 /// All flows in one stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowFigures {
-    /// The longest time in which nothing of one flow came, among those that began in that time.
+    /// The longest time in which nothing of one flow came, among those that were first noticed in that time: when the next
+    /// write should have come.
     pub gap: Duration,
     /// The flow that had it.
     pub gap_of: String,
@@ -122,14 +125,15 @@ impl Account {
         let mut total = FlowFigures::default();
         for (name, log) in self.flow_names.iter().zip(&self.flows) {
             let open = (log.last, over.max(log.last));
-            let gaps = log.gaps.iter().chain([&open]).filter(|gap| (from..to).contains(&gap.0));
+            let missed = |gap: &&(Tick, Tick)| (from..to).contains(&gap.0.saturating_add(tick(self.every)));
+            let gaps = log.gaps.iter().chain([&open]).filter(missed);
             let gap = gaps.map(|(begin, end)| time(end - begin)).max().unwrap_or_default();
             if gap > total.gap {
                 (total.gap, total.gap_of) = (gap, name.clone());
             }
             total.stalled += u64::from(gap > Duration::from_millis(100));
             // A flow that is only between two writes is not dead.
-            let dead = (from..to).contains(&log.last) && time(open.1 - open.0) > Duration::from_secs(3);
+            let dead = missed(&&open) && time(open.1 - open.0) > Duration::from_secs(3);
             total.dead += u64::from(dead);
         }
         total
