@@ -11,6 +11,7 @@
 //! - `healing`: what others change in the kernel under a running gateway.
 //! - `going`: channels taken out and brought back, and restarts, under traffic.
 //! - `reload`: a new file on a running daemon.
+//! - `scenarios`: channels blocked and gateways killed under load, as `netns-lab run` plays it.
 //! - `processors`: where the threads that carry packets run.
 //! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
 //! - `wireguard`: plain WireGuard at the other end.
@@ -29,6 +30,7 @@ mod kernel;
 mod processors;
 mod reload;
 mod routes;
+mod scenarios;
 mod tools;
 mod traffic;
 mod wireguard;
