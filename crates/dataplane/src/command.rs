@@ -59,8 +59,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// The longest plaintext of [`Command::Seal`], in bytes.
-    pub const LONGEST_FRAME: usize = 2048;
+    /// The longest plaintext of [`Command::Seal`], in bytes: that of the longest datagram.
+    pub const LONGEST_FRAME: usize = 65_535 - 40 - 8 - 32;
 }
 
 /// What the halves tell the control side.

@@ -30,6 +30,8 @@ mod hello;
 mod leaving;
 pub mod liveness;
 mod output;
+mod padding;
+pub mod path_mtu;
 mod probing;
 mod sessions;
 pub mod timers;
@@ -110,6 +112,8 @@ pub struct Channel {
     liveness: Option<Liveness>,
     /// Which of the peer's lives liveness is about, as [`Session::life`].
     peer_life: u32,
+    /// None until it is asked for, and towards plain WireGuard.
+    path_mtu: Option<path_mtu::PathMtu>,
     /// Between [`Output::Up`] and [`Output::Down`].
     up: bool,
     /// How long the handshake of the session in use took.
@@ -139,6 +143,7 @@ impl Channel {
         Channel {
             liveness: (peer != Peer::WireGuard).then(|| Liveness::new(probe, now)),
             peer_life: 0,
+            path_mtu: None,
             up: false,
             handshake: Duration::ZERO,
             peer,
@@ -229,6 +234,7 @@ impl Channel {
         self.go_on_leaving(now);
         self.go_down_if_silent(now);
         self.watch_over(now);
+        self.go_on_discovering(now);
         self.go_on_greeting(now);
         self.keep_alive(now);
         if self.initiate_at().is_some_and(|at| at <= now) {

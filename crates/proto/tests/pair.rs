@@ -6,6 +6,7 @@
 //! - `sessions`: renewal, expiry, keepalives, silence of plain WireGuard, goodbye.
 //! - `liveness`: detection, recovery, hold-down, and that the ends agree.
 //! - `leaving`: what is under way when an end leaves.
+//! - `path_mtu`: padded probes over a path that narrows and widens.
 //! - `crossing`: both ends initiate at once, and any message is lost.
 //! - `hostile`: replays, cross-wiring, garbage, floods.
 //! - `boringtun`: plain WireGuard that nobody here wrote, at the other end.
@@ -21,6 +22,7 @@ mod pair {
     mod hostile;
     mod leaving;
     mod liveness;
+    mod path_mtu;
     mod sessions;
     mod start;
 }

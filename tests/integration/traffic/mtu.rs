@@ -6,7 +6,7 @@ use netns_lab::{
     trial,
 };
 
-use crate::bed::{Bed, attempt, run};
+use crate::bed::{Bed, attempt, eventually, run};
 
 #[test]
 fn a_packet_of_the_mtu_passes_and_one_byte_more_is_told_to_its_sender_over_ipv4() {
@@ -38,6 +38,34 @@ fn a_packet_that_may_be_cut_passes_in_pieces() {
         run(bed.host(0), "ping -n -c 1 -W 20 -M dont -s 4000 10.2.0.2");
         // IPv6 is cut by the sender alone: each end loses a packet and is told the size.
         run(bed.host(0), "ping -n -c 5 -i 0.2 -W 20 -M dont -s 4000 fd00:2::2");
+    });
+}
+
+/// A router on the way that drops what is too long and does not say so.
+#[test]
+fn a_path_that_becomes_narrower_is_found_out_and_the_channels_stay_up() {
+    trial::run_with_tun(|| {
+        let bed = Bed::two_gateways(2, Family::V4);
+        at_the_edge(bed.host(0), "10.2.0.2", 1420, 28);
+        for gateway in [bed.gateway(0), bed.gateway(1)] {
+            // Or the length of a whole train would be judged.
+            run(gateway, "ethtool -K underlay tx-udp-segmentation off");
+            run(gateway, "nft add table inet narrow");
+            run(gateway, "nft add chain inet narrow in { type filter hook input priority 0 ; }");
+            run(gateway, "nft add rule inet narrow in meta l4proto udp meta length > 1400 drop");
+        }
+        let mtu = |site: usize| bed.status(site)["links"][0]["mtu"].as_u64().expect("status has an mtu");
+        // What passes is 1400 less 20 of IPv4, 8 of UDP and 32 of the message, found to within a step of 16.
+        for site in [0, 1] {
+            eventually("the search ends", || (1325..=1340).contains(&mtu(site)));
+        }
+        let mtu = mtu(0).min(mtu(1)) as usize;
+        run(bed.host(0), &format!("ping -n -c 1 -W 20 -M do -s {} 10.2.0.2", mtu - 28));
+        // The hosts are told: their kernels cut what they may.
+        run(bed.host(0), "ping -n -c 5 -i 0.2 -W 20 -M want -s 1392 10.2.0.2");
+        for channel in bed.channels(0).iter().chain(&bed.channels(1)) {
+            assert_eq!((&channel["state"], &channel["sessions"]), (&"up".into(), &1.into()), "{channel}");
+        }
     });
 }
 

@@ -105,7 +105,10 @@ impl Channel {
             Ok(Frame::Goodbye { reason, hold_ms }) => {
                 self.take_goodbye(now, index, reason, Duration::from_millis(hold_ms.into()));
             }
-            _ => {}
+            Ok(Frame::PathMtuProbe { ack, sequence, size }) => {
+                self.take_path_mtu_probe(now, index, frame.len(), (ack, sequence, size));
+            }
+            Err(_) => {}
         }
     }
 

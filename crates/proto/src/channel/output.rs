@@ -53,6 +53,8 @@ pub enum Output {
     },
     /// The channel does not carry inner packets: take its carrier. Comes only after an `Up`.
     Down(DownReason),
+    /// The longest inner packet that the path takes, in bytes, is another than before.
+    PathMtu(u16),
     /// The handshake succeeded and yet this is not the other end of our channel. For the log and
     /// the status; repeated at every attempt.
     Unmatched {
@@ -76,6 +78,7 @@ impl fmt::Debug for Output {
             Output::Endpoint(address) => write!(f, "Endpoint({address})"),
             Output::Up { handshake } => write!(f, "Up({handshake:?})"),
             Output::Down(reason) => write!(f, "Down({reason:?})"),
+            Output::PathMtu(mtu) => write!(f, "PathMtu({mtu})"),
             Output::Unmatched { why } => write!(f, "Unmatched({why})"),
         }
     }

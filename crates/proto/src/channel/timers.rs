@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::liveness::Liveness;
 use super::output::Traffic;
+use super::path_mtu::PathMtu;
 use super::sessions::Session;
 use super::{Channel, DownReason, Output};
 use crate::session::REJECT_AFTER;
@@ -144,7 +145,8 @@ impl Channel {
         let sessions = self.sessions.iter().map(Session::next_due).min();
         let probes = self.liveness().and_then(Liveness::poll_timeout);
         let others = [probes, self.leaving.next_due(), self.silent_at(), self.timers.keepalive_at, self.initiate_at()];
-        others.into_iter().chain([sessions]).flatten().min()
+        let discovery = self.path_mtu.as_ref().and_then(PathMtu::poll_timeout);
+        others.into_iter().chain([sessions, discovery]).flatten().min()
     }
 
     pub(super) fn retire_expired(&mut self, now: Instant) {

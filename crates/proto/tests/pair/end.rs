@@ -65,6 +65,7 @@ pub(crate) struct Log {
     pub(crate) ups: Vec<Duration>,
     pub(crate) handshakes: Vec<Duration>,
     pub(crate) downs: Vec<(Duration, DownReason)>,
+    pub(crate) path_mtus: Vec<u16>,
     pub(crate) unmatched: Vec<(Duration, Unmatched)>,
     pub(crate) keepalives: Vec<Duration>,
     pub(crate) hellos: usize,
@@ -288,6 +289,7 @@ impl End {
                 assert!(std::mem::replace(&mut self.carrier, false), "down comes after up");
                 self.log.downs.push((elapsed, reason));
             }
+            Output::PathMtu(mtu) => self.log.path_mtus.push(mtu),
             Output::Unmatched { why } => self.log.unmatched.push((elapsed, why)),
         }
         None

@@ -1,0 +1,274 @@
+//! How long a datagram the path takes (RFC 8899, Datagram Packetization Layer Path MTU Discovery).
+//!
+//! Padded probes find it out, and nothing that ICMP says is believed. While the channel is up, a probe of the size in use
+//! goes out every [`CONFIRM_EVERY`] (section 4.4). When [`MAX_PROBES`] of them in a row stay unanswered, though the peer is
+//! heard, the path has become narrower: the size falls to a base at once, so that traffic goes on, and a search (section
+//! 5.3) finds what the path takes now. [`RAISE_AFTER`] later it is tried whether it takes more again.
+//!
+//! Sizes are bytes of UDP payload.
+
+use std::time::{Duration, Instant};
+
+/// How often the size in use is confirmed.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+/// How long an answer may take at least; on a long path, three round trips.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// How often one size is tried (MAX_PROBES, section 5.1.2).
+pub const MAX_PROBES: u8 = 3;
+/// How long until a larger size is tried again (PMTU_RAISE_TIMER, section 5.1.1).
+pub const RAISE_AFTER: Duration = Duration::from_secs(600);
+
+/// The base that is fallen back to: what carries IPv6's least MTU of 1280.
+pub const BASE: u16 = 1280 + 32;
+/// What every path is believed to take (BASE_PLPMTU, section 5.1.2). A link over it has room for IPv4 only.
+pub const LEAST: u16 = 1200;
+
+/// Sizes closer than this are not told apart.
+const STEP: u16 = 16;
+
+/// The discovery of one channel's path MTU. Pure: the clock comes in as an argument.
+#[derive(Debug)]
+pub struct PathMtu {
+    ceiling: u16,
+    in_use: u16,
+    search: Option<Search>,
+    probe: Option<Probe>,
+    next: Option<Instant>,
+    raise_at: Option<Instant>,
+    sequence: u32,
+    answer_within: Duration,
+}
+
+/// The path takes `low`; more than `high` it does not take, or is of no use.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    low: u16,
+    high: u16,
+}
+
+/// A size that is being tried.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    size: u16,
+    tries: u8,
+}
+
+/// A probe to send: a frame that is padded until the UDP payload has this size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaddedProbe {
+    /// Bytes of UDP payload.
+    pub size: u16,
+    /// Its number, which the answer repeats.
+    pub sequence: u32,
+}
+
+impl PathMtu {
+    /// For a path on which no datagram is longer than `ceiling`; that it takes these is believed until it is known better.
+    pub fn new(ceiling: u16) -> PathMtu {
+        let ceiling = ceiling.max(LEAST);
+        PathMtu {
+            ceiling,
+            in_use: ceiling,
+            search: None,
+            probe: None,
+            next: None,
+            raise_at: None,
+            sequence: 0,
+            answer_within: ANSWER_WITHIN,
+        }
+    }
+
+    /// The longest datagram that may be sent.
+    pub fn in_use(&self) -> u16 {
+        self.in_use
+    }
+
+    /// The channel is up: the size in use is confirmed at once.
+    pub fn start(&mut self, now: Instant) {
+        self.next.get_or_insert(now);
+    }
+
+    /// The channel is down: a probe that is lost now says nothing of sizes.
+    pub fn stop(&mut self) {
+        (self.probe, self.next) = (None, None);
+    }
+
+    /// How long a round trip takes.
+    pub fn set_round_trip(&mut self, round_trip: Duration) {
+        self.answer_within = ANSWER_WITHIN.max(round_trip * 3);
+    }
+
+    /// When [`PathMtu::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Does what is due, and gives the probe to send, if one is.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<PaddedProbe> {
+        self.next.filter(|next| *next <= now)?;
+        if let Some(probe) = self.probe.take_if(|probe| probe.tries >= MAX_PROBES) {
+            self.refused(probe.size, now);
+            // With the search over, there is nothing to send before the next confirmation.
+            self.next.filter(|next| *next <= now)?;
+        }
+        let before = self.probe.unwrap_or_else(|| Probe { size: self.next_size(now), tries: 0 });
+        self.probe = Some(Probe { tries: before.tries + 1, ..before });
+        self.sequence = self.sequence.wrapping_add(1);
+        self.next = Some(now + self.answer_within);
+        Some(PaddedProbe { size: before.size, sequence: self.sequence })
+    }
+
+    /// The peer has received a probe of this size.
+    pub fn handle_answer(&mut self, now: Instant, sequence: u32, size: u16) {
+        let is_of =
+            |probe: &mut Probe| probe.size == size && self.sequence.wrapping_sub(sequence) < u32::from(probe.tries);
+        let Some(probe) = self.probe.take_if(is_of) else { return };
+        let Some(search) = &mut self.search else { return self.rest(now) };
+        search.low = probe.size;
+        self.in_use = self.in_use.max(probe.size);
+        self.go_on(now);
+    }
+
+    fn next_size(&mut self, now: Instant) -> u16 {
+        if self.search.is_none() && self.raise_at.take_if(|at| *at <= now).is_some() {
+            self.search = Some(Search { low: self.in_use, high: self.ceiling });
+        }
+        match self.search {
+            None => self.in_use,
+            // Traffic relies on the base: it is the first to be known.
+            Some(Search { low, high }) if low < BASE && BASE <= high => BASE,
+            Some(Search { low, high }) if high - low <= STEP => high,
+            Some(Search { low, high }) => low.midpoint(high),
+        }
+    }
+
+    /// A size went unanswered too often.
+    fn refused(&mut self, size: u16, now: Instant) {
+        let low = match self.search {
+            Some(search) => search.low,
+            None => LEAST,
+        };
+        if size <= self.in_use {
+            self.in_use = if size > BASE { BASE } else { LEAST };
+        }
+        self.search = Some(Search { low, high: size.saturating_sub(STEP).max(low) });
+        self.go_on(now);
+    }
+
+    /// Goes on searching, unless the size is found.
+    fn go_on(&mut self, now: Instant) {
+        self.next = Some(now);
+        if let Some(found) = self.search.take_if(|search| search.high <= search.low) {
+            self.in_use = found.low;
+            self.raise_at = (found.low < self.ceiling).then_some(now + RAISE_AFTER);
+            self.rest(now);
+        }
+    }
+
+    fn rest(&mut self, now: Instant) {
+        self.next = Some(now + CONFIRM_EVERY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets it run over a path that takes `width` bytes, for a while; how many probes went out.
+    fn run(discovery: &mut PathMtu, now: &mut Instant, width: u16, span: Duration) -> usize {
+        let (end, mut probes) = (*now + span, 0);
+        while let Some(next) = discovery.poll_timeout().filter(|next| *next <= end) {
+            *now = next.max(*now);
+            if let Some(probe) = discovery.handle_timeout(*now) {
+                probes += 1;
+                if probe.size <= width {
+                    discovery.handle_answer(*now, probe.sequence, probe.size);
+                }
+            }
+        }
+        *now = end;
+        probes
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn started(ceiling: u16) -> (PathMtu, Instant) {
+        let (mut discovery, now) = (PathMtu::new(ceiling), Instant::now());
+        discovery.start(now);
+        (discovery, now)
+    }
+
+    #[test]
+    fn a_path_that_takes_all_costs_a_probe_every_five_seconds() {
+        let (mut discovery, mut now) = started(1452);
+        assert_eq!(run(&mut discovery, &mut now, 1472, seconds(3600)), 721);
+        assert_eq!(discovery.in_use(), 1452);
+    }
+
+    #[test]
+    fn whatever_the_path_takes_is_found_to_within_a_step_and_never_overshot() {
+        for ceiling in [1200, 1312, 1452, 1472, 8972] {
+            for width in 1200..=ceiling {
+                let (mut discovery, mut now) = started(ceiling);
+                run(&mut discovery, &mut now, width, seconds(60));
+                let found = discovery.in_use();
+                assert!(found <= width && found + STEP > width.min(ceiling), "{ceiling} {width}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_narrows_under_traffic_falls_to_the_base_within_seven_seconds() {
+        let (mut discovery, mut now) = started(1452);
+        run(&mut discovery, &mut now, 1452, seconds(100));
+        let mut waited = Duration::ZERO;
+        while discovery.in_use() > 1400 {
+            run(&mut discovery, &mut now, 1400, Duration::from_millis(100));
+            waited += Duration::from_millis(100);
+            assert!(waited <= seconds(7));
+        }
+        assert!(discovery.in_use() >= BASE);
+    }
+
+    #[test]
+    fn a_path_that_widens_again_is_found_after_ten_minutes() {
+        let (mut discovery, mut now) = started(1452);
+        run(&mut discovery, &mut now, 1380, seconds(60));
+        assert!((1364..=1380).contains(&discovery.in_use()));
+        run(&mut discovery, &mut now, 1452, RAISE_AFTER);
+        assert_eq!(discovery.in_use(), 1452);
+    }
+
+    #[test]
+    fn two_lost_probes_mean_nothing_and_a_channel_that_is_down_means_nothing() {
+        let (mut discovery, mut now) = started(1452);
+        for _ in 0..2 {
+            discovery.handle_timeout(now).unwrap();
+            now += ANSWER_WITHIN;
+        }
+        let third = discovery.handle_timeout(now).unwrap();
+        discovery.handle_answer(now, third.sequence - 2, 1452);
+        run(&mut discovery, &mut now, 1452, seconds(30));
+        assert_eq!(discovery.in_use(), 1452);
+        discovery.handle_timeout(now);
+        discovery.stop();
+        assert_eq!(discovery.poll_timeout(), None);
+        discovery.start(now + seconds(100));
+        run(&mut discovery, &mut now, 1452, seconds(200));
+        assert_eq!(discovery.in_use(), 1452);
+    }
+
+    #[test]
+    fn answers_to_what_was_never_asked_are_ignored() {
+        let (mut discovery, now) = started(1452);
+        let probe = discovery.handle_timeout(now).unwrap();
+        for (sequence, size) in [(probe.sequence, 1451), (probe.sequence + 1, 1452), (probe.sequence - 1, 1452)] {
+            discovery.handle_answer(now, sequence, size);
+            assert_eq!(discovery.poll_timeout(), Some(now + ANSWER_WITHIN));
+        }
+        discovery.handle_answer(now, probe.sequence, 1452);
+        assert_eq!(discovery.poll_timeout(), Some(now + CONFIRM_EVERY));
+    }
+}
