@@ -63,10 +63,12 @@ fn what_somebody_changes_on_a_device_is_put_back_and_its_session_goes_on() {
     trial::run_with_tun(|| {
         let mut bed = with_internet(2);
         let show = |bed: &Bed| {
-            let shown = &json(bed.gateway(0), "ip -j address show dev cable1")[0];
-            ["mtu", "txqlen", "ifalias", "ifindex", "addr_info"].map(|key| shown[key].clone())
+            let devices = json(bed.gateway(0), "ip -j address show");
+            let shown = devices.as_array().expect("a list").iter().find(|device| device["ifname"] == "cable1")?;
+            Some(["mtu", "txqlen", "ifalias", "ifindex", "addr_info"].map(|key| shown[key].clone()))
         };
         let before = show(&bed);
+        assert!(before.is_some());
         for deed in [
             "ip link set dev cable1 mtu 1300",
             "ip link set dev cable1 txqueuelen 7",

@@ -54,6 +54,14 @@ pub(super) struct Channel {
     conversation: Conversation,
     peer: String,
     journal: Journal,
+    /// The longest inner packet that the path takes, once it is known to take less than all.
+    pub(super) path_mtu: Option<u16>,
+    /// That is news.
+    has_path_news: bool,
+    /// The longest that is of interest.
+    ceiling: u16,
+    /// Carrier has just been lost.
+    has_fallen: bool,
     /// The conversation says up, and the halves have not been waited for yet.
     rising: Option<Duration>,
     failure: Option<Failure>,
@@ -112,6 +120,10 @@ impl Channel {
             conversation,
             peer,
             journal,
+            path_mtu: None,
+            has_path_news: false,
+            ceiling: u16::MAX,
+            has_fallen: false,
             rising: None,
             failure: None,
             held_down: false,
@@ -254,6 +266,8 @@ impl Channel {
     /// Begins with a conversation that was just made, unless a person wants the channel down.
     pub(super) fn begin(&mut self, conversation: Conversation, now: Instant) {
         self.conversation = conversation;
+        self.has_path_news = self.path_mtu.is_some();
+        self.discover_path_mtu(self.ceiling);
         self.conversation.set_initiates(self.endpoint.current().is_some(), now);
         if self.held_down || self.taken_down {
             self.conversation.close(now, Reason::Down, Duration::ZERO);
@@ -354,6 +368,22 @@ impl Channel {
         self.note_state(now);
     }
 
+    /// Whether the path takes longer or shorter packets than at the last call.
+    pub(super) fn take_path_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_path_news)
+    }
+
+    /// Finds out whether the path takes packets as long as this.
+    pub(super) fn discover_path_mtu(&mut self, mtu: u16) {
+        self.conversation.discover_path_mtu(mtu);
+        (self.path_mtu, self.ceiling) = (None, mtu);
+    }
+
+    /// Whether carrier was lost since the last call.
+    pub(super) fn take_fall(&mut self) -> bool {
+        std::mem::take(&mut self.has_fallen)
+    }
+
     /// Whether carrier is due, once the halves have obeyed what was ordered before.
     pub(super) fn is_rising(&self) -> bool {
         self.rising.is_some()
@@ -427,6 +457,7 @@ impl Channel {
             Output::Up { handshake } => self.rising = Some(handshake),
             Output::Down(reason @ DownReason::Goodbye { reason: Reason::Down, .. }) => self.parting = Some(reason),
             Output::Down(reason) => self.fall(reason, now),
+            Output::PathMtu(mtu) => (self.path_mtu, self.has_path_news) = (Some(mtu), true),
             Output::Unmatched { why } => self.not_ours(&why, now),
         }
     }
@@ -448,6 +479,7 @@ impl Channel {
             Ok(true) => {
                 let up_for = now - self.history.carrier_changed;
                 self.history.carrier_changed = now;
+                self.has_fallen = true;
                 match reason {
                     DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
                     _ => self.journal.down(&reason, up_for),

@@ -43,6 +43,12 @@ impl Engine {
         if channel.is_parting() {
             self.parting.insert(id);
         }
+        if channel.take_fall() {
+            self.fallen.push(id);
+        }
+        if channel.take_path_news() {
+            self.path_news.push(id);
+        }
         if channel.is_rising() && !self.rising.contains(&id) {
             self.rising.push(id);
         }
@@ -51,7 +57,9 @@ impl Engine {
     /// Takes over a channel whose halves are with the data plane. Its link is there.
     pub(super) fn adopt(&mut self, parts: ChannelParts, now: Instant) {
         self.next_id = self.next_id.max(parts.id.0 + 1);
-        let channel = Channel::new(parts, now);
+        let mut channel = Channel::new(parts, now);
+        let mtu = self.mtu(&channel.link);
+        channel.discover_path_mtu(*self.ceilings.entry(channel.link.clone()).or_insert(mtu));
         if let Some(place) = self.links.iter().position(|link| link.view.name == channel.link) {
             let channels = &self.channels;
             let number = |id: &ChannelId| channels.get(id).map(|channel| channel.view.number);

@@ -24,6 +24,7 @@ mod mtu;
 mod probes;
 mod reload;
 mod report;
+mod rescue;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -74,6 +75,12 @@ pub(crate) struct Engine {
     surroundings: Surroundings,
     files: Files,
     notifier: Notifier,
+    /// Channels that have just lost their carrier.
+    fallen: Vec<ChannelId>,
+    /// Channels whose paths take longer or shorter packets than before.
+    path_news: Vec<ChannelId>,
+    /// The MTU of each link that its underlay seemed to leave at first.
+    ceilings: BTreeMap<String, u16>,
     /// Channels whose peers said goodbye.
     parting: BTreeSet<ChannelId>,
     /// The change that goes on.
@@ -153,6 +160,9 @@ impl Engine {
             surroundings,
             files,
             notifier,
+            fallen: Vec::new(),
+            path_news: Vec::new(),
+            ceilings: BTreeMap::new(),
             parting: BTreeSet::new(),
             change: None,
             waiting: VecDeque::new(),
@@ -200,6 +210,8 @@ impl Engine {
             }
             self.let_part(now).await;
             self.raise(now);
+            self.rescue();
+            self.follow_paths().await;
             self.let_return().await;
             self.go_on_changing(now).await;
         }
@@ -236,6 +248,7 @@ impl Engine {
         }
         self.plane.settle();
         for id in std::mem::take(&mut self.rising) {
+            self.take_back(id);
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.raise(now);
             }

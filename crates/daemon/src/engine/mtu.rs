@@ -22,7 +22,10 @@ impl Engine {
             None => None,
         };
         match lower(mtu, datagram, underlay) {
-            Some(lower) => self.set_mtu(link, lower).await,
+            Some(lower) => {
+                self.ceilings.insert(self.links[link].view.name.clone(), lower);
+                self.set_mtu(link, lower).await;
+            }
             None => self.with_channel(id, Instant::now(), |channel, _| channel.cannot_shrink(Instant::now(), datagram)),
         }
     }
@@ -32,9 +35,39 @@ impl Engine {
         self.surroundings.mtus.get(link).copied().unwrap_or(surroundings::USUAL_MTU)
     }
 
+    /// Gives each link whose paths are news the MTU of its narrowest path. One that the file gives an MTU keeps it.
+    pub(super) async fn follow_paths(&mut self) {
+        for id in std::mem::take(&mut self.path_news) {
+            let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { continue };
+            let (name, number) = (&self.links[link].view.name, channel.view.number);
+            let ceiling = self.ceilings.get(name).copied().unwrap_or(u16::MAX);
+            let path = channel.path_mtu.unwrap_or(ceiling);
+            if let Some(mtu) = self.links[link].view.mtu {
+                if path < mtu {
+                    tracing::warn!(
+                        "{name}/{number}: the path takes packets of {path} bytes at most, and the file says mtu = {mtu}: \
+                         longer ones are lost; lower it, or leave it out"
+                    );
+                }
+                continue;
+            }
+            let paths = self.channels_of(&self.links[link]).into_iter().filter_map(|channel| channel.path_mtu);
+            let mtu = paths.fold(ceiling, u16::min);
+            tracing::debug!("{name}/{number}: the path takes packets of {path} bytes");
+            if mtu != self.mtu(name) {
+                self.set_mtu(link, mtu).await;
+            }
+        }
+    }
+
     async fn set_mtu(&mut self, link: usize, mtu: u16) {
         let name = &self.links[link].view.name;
-        tracing::warn!(link = name, "mtu {} is too much for the underlay: {mtu} from here on", self.mtu(name));
+        match self.mtu(name) {
+            before if mtu < before => {
+                tracing::warn!(link = name, "mtu {before} is too much for the underlay: {mtu} from here on");
+            }
+            before => tracing::info!(link = name, "the underlay takes more again: mtu {mtu} instead of {before}"),
+        }
         self.surroundings.mtus.insert(name.clone(), mtu);
         match self.keeper.want(self.gateway.view.clone(), self.surroundings.clone()).await {
             Ok(_) => self.links[link].channels.iter().for_each(|id| self.plane.send(*id, Command::Mtu(mtu))),
