@@ -1,6 +1,6 @@
 //! Channels and links that come and go with the file, and what stays.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use netns_lab::{mesh::MeshFile, topology::Family, trial};
 
@@ -115,6 +115,69 @@ fn a_cipher_that_changes_at_both_ends_begins_new_sessions() {
         eventually("all channels are up under the new cipher", || all_up(&bed, 2));
         assert_eq!(bed.status(0)["links"][0]["cipher"], "aes-256-gcm");
         bed.addresses(1).into_iter().for_each(|to| ping(bed.host(0), to));
+    });
+}
+
+#[test]
+fn a_link_that_is_renamed_keeps_its_ports_and_carries_under_its_new_name() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::two_gateways(2, Family::V4);
+        reload(&mut bed, |mesh| mesh.links[0].name = "rope".into());
+        eventually("all channels are up", || all_up(&bed, 2));
+        let devices: Vec<String> = our_devices(bed.gateway(0)).into_keys().collect();
+        assert_eq!(devices, ["rope0", "rope1"]);
+        bed.addresses(1).into_iter().for_each(|to| ping(bed.host(0), to));
+    });
+}
+
+#[test]
+fn many_who_change_things_at_once_each_get_their_turn() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::two_gateways(4, Family::V4);
+        let link = bed.mesh.links[0].name.clone();
+        let mut mesh = bed.mesh.clone();
+        mesh.links[0].channels = 3;
+        bed.gateways[0].rewrite(&mesh).unwrap_or_else(|error| panic!("{error}"));
+        let channel = |number: u16| format!("{link}/{number}");
+        let (one, two) = (channel(1), channel(2));
+        let calls = [
+            vec!["reload"],
+            vec!["down", &one],
+            vec!["up", &one],
+            vec!["down", &two],
+            vec!["reload"],
+            vec!["down", &one],
+        ];
+        thread::scope(|scope| {
+            for call in &calls {
+                let gateway = &bed.gateways[0];
+                scope.spawn(move || gateway.ask(call).unwrap_or_else(|error| panic!("{error}")));
+            }
+        });
+        let channels = bed.channels(0);
+        assert_eq!(channels.len(), 3);
+        assert_eq!((&channels[0]["state"], &channels[2]["taken_down"]), (&"up".into(), &true.into()));
+        for number in [1, 2] {
+            bed.gateways[0].ask(&["up", &channel(number)]).unwrap_or_else(|error| panic!("{error}"));
+        }
+        bed.gateways[1].rewrite(&mesh).unwrap_or_else(|error| panic!("{error}"));
+        bed.gateways[1].ask(&["reload"]).unwrap_or_else(|error| panic!("{error}"));
+        eventually("all are up in the end", || all_up(&bed, 3));
+        bed.addresses(1).into_iter().for_each(|to| ping(bed.host(0), to));
+    });
+}
+
+#[test]
+fn what_was_taken_down_stays_down_when_a_reload_makes_it_anew() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::two_gateways(2, Family::V4);
+        let one = format!("{}/1", bed.mesh.links[0].name);
+        bed.gateways[0].ask(&["down", &one]).unwrap_or_else(|error| panic!("{error}"));
+        reload(&mut bed, |mesh| mesh.links[0].ports = Some([6011, 6001]));
+        eventually("the other channel is up on its new port", || bed.channels(0)[0]["state"] == "up");
+        assert_eq!((&bed.channels(0)[1]["taken_down"], &bed.channels(0)[1]["carrier"]), (&true.into(), &false.into()));
+        bed.gateways[0].ask(&["up", &one]).unwrap_or_else(|error| panic!("{error}"));
+        eventually("all channels are up", || all_up(&bed, 2));
     });
 }
 

@@ -83,6 +83,11 @@ impl Engine {
         closed.iter().all(|id| self.channels.get(id).is_none_or(Channel::has_ended))
     }
 
+    /// Whether a channel is on its way out for good.
+    pub(super) fn is_going(&self, id: ChannelId) -> bool {
+        matches!(&self.change, Some(Change::Reload(reloading)) if reloading.closed().contains(&id))
+    }
+
     /// What the kernel shall hold at the moment: the file's, or half-way from one file to the next.
     pub(super) fn kernel_view(&self) -> &View {
         match &self.change {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use meshtun_dataplane::ChannelId;
 
-use super::Engine;
+use super::{Engine, channel::Channel};
 use crate::{channels, keeper::Finding};
 
 impl Engine {
@@ -31,13 +31,15 @@ impl Engine {
 
     /// Makes those anew that failed a while ago.
     pub(super) fn remake_failed(&mut self, now: Instant) {
-        let failed = self.channels.values().filter(|channel| channel.is_to_be_made_anew(now));
+        let is_failed = |channel: &&Channel| channel.is_to_be_made_anew(now) && !self.is_going(channel.id);
+        let failed = self.channels.values().filter(is_failed);
         let failed: Vec<ChannelId> = failed.map(|channel| channel.id).collect();
         failed.into_iter().for_each(|id| self.remake(id, now));
     }
 
     fn channel_on(&self, device: &str) -> Option<ChannelId> {
-        self.channels.values().find(|channel| channel.view.device == device).map(|channel| channel.id)
+        let on_it = self.channels.values().find(|channel| channel.view.device == device).map(|channel| channel.id);
+        on_it.filter(|id| !self.is_going(*id))
     }
 
     fn converse_anew(&mut self, id: ChannelId, now: Instant) {

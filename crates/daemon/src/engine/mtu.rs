@@ -69,7 +69,7 @@ impl Engine {
             before => tracing::info!(link = name, "the underlay takes more again: mtu {mtu} instead of {before}"),
         }
         self.surroundings.mtus.insert(name.clone(), mtu);
-        match self.keeper.want(self.gateway.view.clone(), self.surroundings.clone()).await {
+        match self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await {
             Ok(_) => self.links[link].channels.iter().for_each(|id| self.plane.send(*id, Command::Mtu(mtu))),
             Err(error) => tracing::error!("{error}"),
         }

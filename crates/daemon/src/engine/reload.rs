@@ -6,7 +6,7 @@
 //! 3. When nothing of the former is under way any more, their devices go, new ones are made, and their channels start.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -280,8 +280,12 @@ impl Engine {
     /// What went has ended: the rest of the new file.
     pub(super) async fn finish_reload(&mut self, reloading: Reloading, now: Instant) {
         let Reloading { caller, going, coming, mut sockets, mut done, .. } = reloading;
+        let mut stays_down = BTreeSet::new();
         for id in going {
             let Some(channel) = self.forget(id) else { continue };
+            if channel.is_taken_down() {
+                stays_down.insert((channel.link.clone(), channel.view.number));
+            }
             self.surroundings.withdrawn.remove(&channel.view.device);
             self.notifier.forget(&kept::name(&channel.link, channel.view.number));
         }
@@ -289,11 +293,18 @@ impl Engine {
         self.surroundings.mtus.retain(|name, _| links.iter().any(|link| link.name == *name));
         self.load = HandshakeLoad::new(channels::each(&self.gateway.view).count(), now);
         self.make_so(self.gateway.view.clone(), &mut done).await;
-        for (link, number) in coming {
-            let socket = sockets.remove(&(link.clone(), number));
-            if let Err(error) = self.make_new(&link, number, socket, now) {
-                tracing::error!(channel = format!("{link}/{number}"), "{error}");
-                done.warnings.push(format!("channel {link}/{number}: {error}"));
+        for name in coming {
+            let socket = sockets.remove(&name);
+            match self.make_new(&name.0, name.1, socket, now) {
+                Ok(Some(id)) if stays_down.contains(&name) => {
+                    self.with_channel(id, now, |channel, _| channel.take_down(now));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let name = format!("{}/{}", name.0, name.1);
+                    tracing::error!(channel = name, "{error}");
+                    done.warnings.push(format!("channel {name}: {error}"));
+                }
             }
         }
         done.changes.iter().for_each(|change| tracing::info!("reloaded: {change}"));
@@ -305,15 +316,21 @@ impl Engine {
         self.end_reload(caller, answer);
     }
 
-    fn make_new(&mut self, link: &str, number: u16, socket: Option<Udp>, now: Instant) -> Result<(), Error> {
-        let Some(place) = self.links.iter().position(|it| it.view.name == link) else { return Ok(()) };
+    fn make_new(
+        &mut self,
+        link: &str,
+        number: u16,
+        socket: Option<Udp>,
+        now: Instant,
+    ) -> Result<Option<ChannelId>, Error> {
+        let Some(place) = self.links.iter().position(|it| it.view.name == link) else { return Ok(None) };
         let view = &self.links[place].view;
         let Some(channel) = view.channels.iter().find(|channel| channel.number == number).cloned() else {
-            return Ok(());
+            return Ok(None);
         };
         let udp = socket.map_or_else(|| channels::bind_one(view, &channel), Ok)?;
         self.notifier.keep(&kept::name(link, number), &udp);
-        self.make_channel(place, &channel, Arc::new(udp), now).map(drop)
+        self.make_channel(place, &channel, Arc::new(udp), now).map(Some)
     }
 
     async fn make_so(&mut self, view: View, done: &mut Reloaded) {
