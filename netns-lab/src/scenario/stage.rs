@@ -108,7 +108,7 @@ impl Stage {
                     let sport = next_port(&mut port, begin).ok_or_else(|| {
                         ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name()))
                     })?;
-                    if chosen(from, to, sport)? == device {
+                    if chosen_in_time(from, to, sport)? == device {
                         trains.push(train(from, to, sport, &format!("channel {channel}"), false));
                         break;
                     }
@@ -455,6 +455,19 @@ fn first_source_port(to: &Site) -> u16 {
 fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
     *port += 1;
     (*port - begin < TRIES).then_some(*port)
+}
+
+/// As [`chosen`], and tries for a while: on a machine that stood still every channel may be down for a moment.
+fn chosen_in_time(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
+    let begun = Instant::now();
+    loop {
+        match chosen(from, to, port) {
+            Err(ScenarioError::Command { .. }) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            device => return device,
+        }
+    }
 }
 
 /// The device that a gateway's kernel chooses for a train.
