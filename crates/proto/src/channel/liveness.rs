@@ -60,6 +60,8 @@ pub struct Liveness {
     heard: Instant,
     /// When the last came that told the peer's state.
     told: Instant,
+    /// Until when silence is not believed, because we were held up ourselves since something was heard.
+    excused: Option<Instant>,
     /// Nothing was heard for the detection time.
     is_deaf: bool,
     /// A probe went out because nothing was heard for longer than usual.
@@ -93,6 +95,7 @@ impl Liveness {
             up_since: now,
             heard: now,
             told: now,
+            excused: None,
             is_deaf: false,
             is_suspect: false,
             peer: None,
@@ -169,6 +172,7 @@ impl Liveness {
     pub fn heard(&mut self, at: Instant) {
         if at > self.heard {
             self.heard = at;
+            self.excused = None;
             self.is_deaf = false;
             self.is_suspect = false;
         }
@@ -232,7 +236,14 @@ impl Liveness {
     }
 
     /// Does what is due but for the probe that may be.
+    ///
+    /// One that comes late by half an interval was held up, and so were perhaps those who take what arrives: silence is
+    /// then believed only after another interval, once.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let late = self.poll_timeout().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        if late > self.settings.interval / 2 && self.excused.is_none() {
+            self.excused = Some(now + self.settings.interval);
+        }
         self.hold.release(now);
         while self.detection().is_some_and(|at| at <= now) {
             self.detect(now);
@@ -334,7 +345,9 @@ impl Liveness {
             // The peer has not come up yet, and must say that it has.
             LivenessState::Up => self.heard.min(self.up_since + self.round_trip()),
         };
-        Some(since + self.detection_time())
+        let due = since + self.detection_time();
+        let is_whole = self.state == LivenessState::Up && self.peer == Some(LivenessState::Up);
+        Some(self.excused.filter(|_| is_whole).map_or(due, |excused| excused.max(due)))
     }
 
     fn detect(&mut self, now: Instant) {

@@ -239,6 +239,40 @@ fn a_peer_that_lies_about_its_interval_and_its_clock_does_no_harm() {
     assert!(end.detection_time() <= Duration::from_secs(180));
     end.take_reply(now, now, u64::MAX, (u64::MAX, u32::MAX), &odd);
     end.take_reply(now, now, 0, (0, 0), &odd);
+    // Who was held up for an hour is excused for an interval.
     end.handle_timeout(now + Duration::from_secs(3600));
+    end.handle_timeout(now + Duration::from_secs(3601));
     assert_eq!(end.state(), Down);
+}
+
+#[test]
+fn who_was_held_up_looks_at_what_came_meanwhile_before_silence_is_believed() {
+    let mut two = Two::connected(Settings::default());
+    two.run(MS * 1000);
+    assert_eq!(two.states(), [LivenessState::Up; 2]);
+    // The machine of both stands still; what they sent each other is taken right after the timers.
+    two.now += MS * 5000;
+    two.run(MS * 1000);
+    assert_eq!(two.states(), [LivenessState::Up; 2]);
+    assert_eq!(two.ends[0].failure(), None);
+}
+
+#[test]
+fn whoever_was_held_up_believes_silence_an_interval_later_all_the_same() {
+    let mut two = Two::connected(Settings::default());
+    two.run(MS * 1000);
+    two.passes = [false; 2];
+    two.now += MS * 5000;
+    two.run(MS * 10);
+    assert_eq!(two.states(), [LivenessState::Up; 2]);
+    two.run(Settings::default().interval);
+    assert_eq!(two.states(), [LivenessState::Down; 2]);
+    // And being held up again and again is no excuse.
+    let mut two = Two::connected(Settings::default());
+    two.passes = [false; 2];
+    for _ in 0..4 {
+        two.now += MS * 1000;
+        two.run(MS);
+    }
+    assert_eq!(two.states(), [LivenessState::Down; 2]);
 }
