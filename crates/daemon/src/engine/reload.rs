@@ -45,6 +45,8 @@ pub(super) struct Reloading {
 struct Ready {
     gateway: Gateway,
     surroundings: Surroundings,
+    /// The most that the MTUs of those links may be whose `mtu` is another.
+    ceilings: BTreeMap<String, u16>,
     verdicts: BTreeMap<ChannelId, Verdict>,
     coming: Vec<(String, u16)>,
     sockets: BTreeMap<(String, u16), Udp>,
@@ -85,6 +87,7 @@ impl Engine {
         let (mut surroundings, more) =
             surroundings::look(&self.network, &gateway.view).await.map_err(|error| refusal(error.into()))?;
         warnings.extend(more);
+        let ceilings = self.new_ceilings(&gateway.view, &surroundings);
         self.keep_what_was_learned(&gateway.view, &mut surroundings);
         let verdicts = self.verdicts(&gateway);
         let coming = self.coming(&gateway.view, &verdicts);
@@ -95,6 +98,7 @@ impl Engine {
         Ok(Ready {
             gateway,
             surroundings,
+            ceilings,
             verdicts,
             coming,
             sockets,
@@ -120,6 +124,12 @@ impl Engine {
             }
         }
         surroundings.withdrawn.clone_from(&self.surroundings.withdrawn);
+    }
+
+    fn new_ceilings(&self, view: &View, surroundings: &Surroundings) -> BTreeMap<String, u16> {
+        let mtu = |name: &str| self.gateway.view.links.iter().find(|old| old.name == name).map(|old| old.mtu);
+        let changed = view.links.iter().filter(|link| mtu(&link.name) != Some(link.mtu));
+        changed.filter_map(|link| Some((link.name.clone(), *surroundings.mtus.get(&link.name)?))).collect()
     }
 
     fn verdicts(&self, new: &Gateway) -> BTreeMap<ChannelId, Verdict> {
@@ -163,7 +173,7 @@ impl Engine {
     }
 
     async fn begin_reload(&mut self, ready: Ready, caller: Option<Caller>, now: Instant) {
-        let Ready { gateway, surroundings, verdicts, coming, sockets, mut done } = ready;
+        let Ready { gateway, surroundings, ceilings, verdicts, coming, sockets, mut done } = ready;
         self.cut_off(&verdicts, now);
         let fated = |which: fn(Fate) -> bool| -> Vec<ChannelId> {
             verdicts.iter().filter(|(_, verdict)| which(verdict.fate)).map(|(id, _)| *id).collect()
@@ -182,6 +192,7 @@ impl Engine {
         self.make_so(interim.clone(), &mut done).await;
         self.narrow(&mtus);
         self.close_channels(&going, Reason::Down, now);
+        self.take_ceilings(ceilings, now);
         self.take_settings(&old, &fated(|fate| fate <= Fate::Rekeyed), now);
         self.rekey(&fated(|fate| fate == Fate::Rekeyed), now);
         self.change = Some(Change::Reload(Box::new(Reloading { caller, interim, going, coming, sockets, done })));
@@ -249,6 +260,18 @@ impl Engine {
             if differs(name, mtu) {
                 link.channels.iter().for_each(|id| self.plane.send(*id, Command::Mtu(mtu)));
             }
+        }
+    }
+
+    /// Looks for what the paths of links take whose `mtu` is another.
+    fn take_ceilings(&mut self, ceilings: BTreeMap<String, u16>, now: Instant) {
+        self.ceilings.retain(|name, _| self.links.iter().any(|link| link.view.name == *name));
+        for (name, ceiling) in ceilings {
+            let link = self.links.iter().find(|link| link.view.name == name);
+            for id in link.map(|link| link.channels.clone()).unwrap_or_default() {
+                self.with_channel(id, now, |channel, _| channel.discover_path_mtu(ceiling));
+            }
+            self.ceilings.insert(name, ceiling);
         }
     }
 
