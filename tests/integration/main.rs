@@ -10,6 +10,7 @@
 //! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
 //! - `healing`: what others change in the kernel under a running gateway.
 //! - `going`: channels taken out and brought back, and restarts, under traffic.
+//! - `liveness`: channels that fail one way or both ways.
 //! - `reload`: a new file on a running daemon.
 //! - `scenarios`: channels blocked and gateways killed under load, as `netns-lab run` plays it.
 //! - `processors`: where the threads that carry packets run.
@@ -27,6 +28,7 @@ mod going;
 mod healing;
 mod hostile;
 mod kernel;
+mod liveness;
 mod processors;
 mod reload;
 mod routes;

@@ -29,5 +29,5 @@ pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use example::{example, reference};
 pub use key_file::KeyFileError;
 pub use keys::{KeyError, PresharedKey, PublicKey, SecretKey};
-pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Software};
+pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Probe, Software};
 pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError, link_local};

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -108,6 +109,35 @@ pub struct Link {
     pub transit: bool,
     /// File of the pre-shared key, relative names resolved against the folder of mesh.toml.
     pub preshared_key_file: Option<PathBuf>,
+    /// How its channels are probed, unless plain WireGuard stands at an end.
+    pub probe: Probe,
+}
+
+/// How channels are probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// How often each end probes, 10 ms to 60 s.
+    pub interval: Duration,
+    /// A channel is down when nothing was heard for so many intervals, 1..=255.
+    pub down_after: u8,
+    /// After a failure it is up again after so many good round trips, 1..=255.
+    pub up_after: u8,
+    /// The most that a channel is held down which keeps failing, at most an hour; zero: never.
+    pub hold_down: Duration,
+}
+
+impl Default for Probe {
+    /// A failure is detected within 750 ms.
+    fn default() -> Self {
+        Probe { interval: Duration::from_millis(250), down_after: 3, up_after: 3, hold_down: Duration::from_secs(180) }
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Probe { interval, down_after, up_after, hold_down } = self;
+        write!(f, "every {interval:?}, down after {down_after}, up after {up_after}, hold-down {hold_down:?}")
+    }
 }
 
 /// A cipher suite: configured at both ends alike, never negotiated.

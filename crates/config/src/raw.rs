@@ -37,6 +37,16 @@ pub(crate) struct RawCommon {
     pub(crate) cipher: Option<Located<String>>,
     pub(crate) transit: Option<Located<bool>>,
     pub(crate) preshared_key_file: Option<Located<String>>,
+    pub(crate) probe: Option<RawProbe>,
+}
+
+/// `probe`.
+pub(crate) struct RawProbe {
+    pub(crate) span: Span,
+    pub(crate) interval: Option<Located<String>>,
+    pub(crate) down_after: Option<Located<i64>>,
+    pub(crate) up_after: Option<Located<i64>>,
+    pub(crate) hold_down: Option<Located<String>>,
 }
 
 /// `[gateways.NAME]`.
@@ -164,7 +174,20 @@ fn read_common(section: &mut Reader<'_, '_>) -> RawCommon {
         cipher: section.string("cipher"),
         transit: section.boolean("transit"),
         preshared_key_file: section.string("preshared_key_file"),
+        probe: read_probe(section),
     }
+}
+
+fn read_probe(section: &mut Reader<'_, '_>) -> Option<RawProbe> {
+    let (table, span) = section.table("probe")?;
+    let mut probe = Reader::open(&schema::PROBE, table, "probe", &span, section.findings());
+    Some(RawProbe {
+        interval: probe.string("interval"),
+        down_after: probe.integer("down_after"),
+        up_after: probe.integer("up_after"),
+        hold_down: probe.string("hold_down"),
+        span,
+    })
 }
 
 fn read_gateways(file: &mut Reader<'_, '_>) -> Vec<RawGateway> {

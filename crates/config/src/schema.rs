@@ -59,10 +59,10 @@ impl Key {
 }
 
 /// The sections of a file, in the order of a file.
-pub(crate) const SECTIONS: [&Section; 4] = [&TOP, &DEFAULTS, &GATEWAY, &LINK];
+pub(crate) const SECTIONS: [&Section; 5] = [&TOP, &DEFAULTS, &GATEWAY, &LINK, &PROBE];
 
 /// Keys that are planned: refused by a clear word of their own.
-pub(crate) const PLANNED: [&str; 3] = ["paths", "probe", "hooks"];
+pub(crate) const PLANNED: [&str; 2] = ["paths", "hooks"];
 
 /// Keys of other programs' files, and what to write here.
 pub(crate) const FOREIGN: [(&str, &str); 8] = [
@@ -143,6 +143,7 @@ pub(crate) const DEFAULTS: Section = Section {
             doc: "weight of each channel in the multipath route",
         },
         PRESHARED_KEY_FILE,
+        PROBE_TABLE,
     ],
 };
 
@@ -267,6 +268,42 @@ pub(crate) const LINK: Section = Section {
             doc: "weights of the channels in the multipath route",
         },
         inherited(PRESHARED_KEY_FILE),
+        Key { preset: Preset::Without("each of its keys as in [defaults]"), ..PROBE_TABLE },
+    ],
+};
+
+/// The table `probe`, in `[defaults]` and in a link.
+pub(crate) const PROBE: Section = Section {
+    title: "probe",
+    keys: &[
+        Key {
+            name: "interval",
+            kind: "duration, 10ms to 60s",
+            preset: Preset::Is("\"250ms\""),
+            example: "\"50ms\"",
+            doc: "how often each end of a channel asks the other whether it hears; less up to a quarter at random",
+        },
+        Key {
+            name: "down_after",
+            kind: "integer, 1 to 255",
+            preset: Preset::Is("3"),
+            example: "3",
+            doc: "a channel is down when it heard nothing for so many intervals, of which the longer of both ends' counts",
+        },
+        Key {
+            name: "up_after",
+            kind: "integer, 1 to 255",
+            preset: Preset::Is("3"),
+            example: "3",
+            doc: "after a failure it is up again when so many probes in a row were answered",
+        },
+        Key {
+            name: "hold_down",
+            kind: "duration, 0s to 3600s",
+            preset: Preset::Is("\"180s\""),
+            example: "\"60s\"",
+            doc: "the most that a channel waits which keeps failing: nothing for the first time, then 1s, 2s, 4s …",
+        },
     ],
 };
 
@@ -323,6 +360,14 @@ const TRANSIT: Key = Key {
     preset: Preset::Is("false"),
     example: "false",
     doc: "let packets pass that are not from the one gateway's networks to the other's",
+};
+
+const PROBE_TABLE: Key = Key {
+    name: "probe",
+    kind: "table, see probe",
+    preset: Preset::Is("{ interval = \"250ms\", down_after = 3, up_after = 3, hold_down = \"180s\" }"),
+    example: "probe = { interval = \"50ms\" }",
+    doc: "how fast a channel that fails is taken out, and comes back; not towards plain WireGuard, which answers no probes",
 };
 
 const PRESHARED_KEY_FILE: Key = Key {

@@ -8,6 +8,7 @@ mod gateway;
 mod link;
 mod network;
 mod ports;
+mod probe;
 mod reach;
 mod scalar;
 mod site;

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::keys::PublicKey;
-use crate::model::{Cipher, Gateway, Host, Link, Mesh, Software};
+use crate::model::{Cipher, Gateway, Host, Link, Mesh, Probe, Software};
 
 /// One gateway's view of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +53,8 @@ pub struct LinkView {
     pub txqueuelen: u32,
     /// The tun devices' root queueing discipline; none: the kernel's default.
     pub qdisc: Option<String>,
+    /// How the channels are probed, unless plain WireGuard runs at the other end.
+    pub probe: Probe,
 }
 
 /// The gateway at the other end of a link.
@@ -211,6 +213,7 @@ fn link_view(link: &Link, own: &Gateway, by_name: &HashMap<&str, &Gateway>) -> O
         transit: link.transit,
         txqueuelen: link.txqueuelen,
         qdisc: link.qdisc.clone(),
+        probe: link.probe,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use meshtun_config::{ChannelView, Cipher, Host, LinkView, RemoteEndpoint, View};
+use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
 use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Filter};
 use meshtun_proto::{
     Suite,
@@ -123,6 +123,12 @@ pub(crate) fn filter(view: &View, link: &LinkView, channel: &ChannelView) -> Fil
     Filter::new(&prefixes(&link.peer), &local_prefixes(view), link_locals, link.transit)
 }
 
+/// How a link's channels are probed.
+pub(crate) fn probe(link: &LinkView) -> Settings {
+    let Probe { interval, down_after, up_after, hold_down } = link.probe;
+    Settings { interval, down_after: down_after.into(), up_after: up_after.into(), hold_down }
+}
+
 /// A channel's conversation, at its beginning.
 ///
 /// # Errors
@@ -147,7 +153,7 @@ pub(crate) fn conversation(gateway: &Gateway, link: &LinkView, channel: &Channel
             },
         },
         initiates: fixed_endpoint(channel).is_some(),
-        probe: Settings::default(),
+        probe: probe(link),
     };
     let seed = random_bytes().map_err(Error::system("get random bytes"))?;
     Ok(Conversation::new(config, Instant::now(), seed))

@@ -146,6 +146,7 @@ fn changed(old: &Gateway, new: &Gateway, before: &LinkView, after: &LinkView, li
     note("txqueuelen", &before.txqueuelen.to_string(), &after.txqueuelen.to_string());
     note("qdisc", &shown(before.qdisc.as_ref()), &shown(after.qdisc.as_ref()));
     note("transit", &before.transit.to_string(), &after.transit.to_string());
+    note("probe", &before.probe.to_string(), &after.probe.to_string());
     let secret = |gateway: &Gateway| gateway.preshared_keys.get(name).map(|key| *key.as_bytes());
     if secret(old) != secret(new) {
         lines.push(format!("link {name}: pre-shared key changed"));

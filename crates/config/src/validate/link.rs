@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::gateway::Gateways;
+use super::probe::ProbeKeys;
 use super::scalar;
 use crate::findings::{Findings, Located, Span};
-use crate::model::{Cipher, Link, Software};
+use crate::model::{Cipher, Link, Probe, Software};
 use crate::raw::{List, RawCommon, RawDefaults, RawLink, RawWeight};
 
 /// Channels of one link at most: three digits behind its name, and one multipath route holds them.
@@ -37,6 +38,7 @@ struct Common {
     cipher: Option<Located<Cipher>>,
     transit: Option<bool>,
     preshared_key_file: Option<PathBuf>,
+    probe: ProbeKeys,
 }
 
 /// A link as far as it is right.
@@ -57,6 +59,7 @@ pub(super) struct Draft {
     cipher: Cipher,
     transit: bool,
     preshared_key_file: Option<PathBuf>,
+    probe: Probe,
 }
 
 pub(super) fn check(
@@ -132,6 +135,7 @@ impl Common {
             cipher: raw.cipher.as_ref().and_then(|text| Some(text.with(scalar::cipher(text, findings)?))),
             transit: raw.transit.as_ref().map(|transit| transit.value),
             preshared_key_file: raw.preshared_key_file.as_ref().and_then(|file| check_file(file, folder, findings)),
+            probe: raw.probe.as_ref().map(|probe| ProbeKeys::check(probe, findings)).unwrap_or_default(),
         }
     }
 }
@@ -158,10 +162,12 @@ impl Draft {
             cipher: own.cipher.as_ref().or(common.cipher.as_ref()).map(|cipher| cipher.value).unwrap_or_default(),
             transit: own.transit.or(common.transit).unwrap_or_default(),
             preshared_key_file: own.preshared_key_file.or_else(|| common.preshared_key_file.clone()),
+            probe: own.probe.over(&common.probe),
         };
         link.check_name(findings);
         link.check_derived(own.channels.as_ref().map(|channels| &channels.span), findings);
         link.check_wireguard(own.cipher.as_ref().map(|cipher| &cipher.span), gateways, findings);
+        link.check_probed(own.probe.span.as_ref(), gateways, findings);
         link
     }
 
@@ -224,6 +230,15 @@ impl Draft {
         }
     }
 
+    fn check_probed(&self, probe_span: Option<&Span>, gateways: &Gateways, findings: &mut Findings) {
+        let (Some(ends), Some(span)) = (&self.ends, probe_span) else { return };
+        if ends.value.iter().any(|end| gateways.get(*end).software == Software::WireGuard) {
+            let message = format!("{} has plain WireGuard at one end, which answers no probes", self.title());
+            let hint = "remove `probe`: there a loss is noticed after 15 to 25 s by WireGuard's own timers";
+            findings.warning(span, message, hint);
+        }
+    }
+
     fn assemble(&self, gateways: &Gateways, ports: [u16; 2]) -> Option<Link> {
         Some(Link {
             name: self.name.as_ref()?.value.clone(),
@@ -237,6 +252,7 @@ impl Draft {
             cipher: self.cipher,
             transit: self.transit,
             preshared_key_file: self.preshared_key_file.clone(),
+            probe: self.probe,
         })
     }
 }

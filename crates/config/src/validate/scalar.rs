@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::findings::{Findings, Located};
 use crate::model::{Cipher, Host, Software};
@@ -21,6 +22,46 @@ pub(super) fn ranged<T: TryFrom<i64>>(
         return None;
     }
     T::try_from(number.value).ok().map(|value| number.with(value))
+}
+
+/// A duration in the range: a whole number and its unit.
+pub(super) fn duration(
+    text: &Located<String>,
+    key: &str,
+    [least, most]: &[Duration; 2],
+    why: &str,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let Some(duration) = parse_duration(&text.value) else {
+        let message = format!("`{key}` must be a duration, not {:?}", text.value);
+        findings.error(&text.span, message, "a whole number and its unit: \"250ms\", \"3s\" or \"5min\"");
+        return None;
+    };
+    if !(*least..=*most).contains(&duration) {
+        let message = format!("`{key}` must be {} to {}, not {}", shown(*least), shown(*most), text.value);
+        findings.error(&text.span, message, why);
+        return None;
+    }
+    Some(duration)
+}
+
+/// As it is written in a file.
+fn shown(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..unit].parse().ok()?;
+    match text[unit..].trim_start() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "min" => number.checked_mul(60).map(Duration::from_secs),
+        _ => None,
+    }
 }
 
 /// An address that can be bound to or sent to.
@@ -188,6 +229,19 @@ fn is_label(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_a_whole_number_and_a_unit() {
+        let units = [("250ms", 250), ("0s", 0), ("3 s", 3000), ("2min", 120_000)];
+        for (text, millis) in units {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in
+            ["", "ms", "5", "-5s", "1.5s", "5h", "5 sec", "99999999999999999999s", "400000000000000000min", "٣s"]
+        {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn names_are_those_of_rfc_1123() {

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use super::*;
-use crate::Environment;
+use crate::{Environment, example};
 
 /// The keys of the gateways below.
 const A: PublicKey = PublicKey([1; 32]);
@@ -220,4 +222,20 @@ fn the_ephemeral_range_is_the_callers() {
     assert_eq!(warnings(32768..=60999), 0);
     assert_eq!(warnings(10000..=65535), 1);
     assert_eq!(warnings(10000..=16399), 0);
+}
+
+#[test]
+fn each_key_of_probe_holds_as_the_link_says_else_as_the_defaults_say_else_as_it_is() {
+    let text = example()
+        .replace(
+            "probe = { interval = \"250ms\", down_after = 3, up_after = 3, hold_down = \"180s\" }",
+            "probe = { interval = \"50ms\", up_after = 7 }",
+        )
+        .replace("# probe = { interval = \"50ms\" }", "probe = { interval = \"1s\", hold_down = \"0s\" }");
+    let mesh = Mesh::parse("mesh.toml", &text).unwrap();
+    let own = mesh.gateways[0].public_key;
+    let probe = mesh.view(&own).unwrap().links[0].probe;
+    let expected =
+        Probe { interval: Duration::from_secs(1), up_after: 7, hold_down: Duration::ZERO, ..Probe::default() };
+    assert_eq!((probe, probe.down_after), (expected, 3));
 }

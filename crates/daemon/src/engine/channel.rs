@@ -10,7 +10,9 @@ use std::{
 
 use meshtun_dataplane::{ChannelId, Command, Counters, DataPlane, Half};
 use meshtun_proto::{
-    channel::{Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched},
+    channel::{
+        Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched, liveness::Settings,
+    },
     control::Reason,
     tai64n::Tai64n,
 };
@@ -318,6 +320,11 @@ impl Channel {
         }
         self.conversation.set_initiates(self.endpoint.current().is_some(), now);
         self.view = view.clone();
+    }
+
+    /// Probes as the file says from here on.
+    pub(super) fn set_probe(&mut self, now: Instant, settings: Settings) {
+        self.conversation.set_probe(now, settings);
     }
 
     /// Whether the peer said goodbye and the channel waits to be taken out of the routes.

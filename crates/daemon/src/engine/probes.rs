@@ -40,7 +40,8 @@ pub(super) fn is_held(conversation: &Conversation, now: Instant) -> bool {
 /// Why a channel with a session is not up.
 pub(super) fn problem(conversation: &Conversation, peer: &str, place: &str, now: Instant) -> Option<String> {
     let liveness = conversation.liveness()?;
-    if let Some(left) = liveness.held_for(now) {
+    let held = liveness.held_for(now).filter(|_| !liveness.is_deaf());
+    if let Some(left) = held {
         return Some(format!("it kept failing, and is held down for another {} s", left.as_secs() + 1));
     }
     let silence = now.saturating_duration_since(liveness.last_heard()).as_secs_f64();

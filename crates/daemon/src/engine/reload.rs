@@ -287,7 +287,10 @@ impl Engine {
                 let filter = channels::filter(&self.gateway.view, &link, view);
                 self.plane.send(*id, Command::Filter(Arc::new(filter)));
             }
-            self.with_channel(*id, now, |channel, plane| channel.take_view(view, &link.peer.name, now, plane));
+            self.with_channel(*id, now, |channel, plane| {
+                channel.take_view(view, &link.peer.name, now, plane);
+                channel.set_probe(now, channels::probe(&link));
+            });
         }
     }
 

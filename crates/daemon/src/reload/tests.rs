@@ -46,6 +46,12 @@ fn settings_leave_the_channels_alone_and_are_told() {
         ("channels = 3", "channels = 3\nweight = [1, 2, 1]", "channel nq/1: weight: 1 -> 2"),
         ("channels = 3", "channels = 3\nmtu = 1400", "link nq: mtu: none -> 1400"),
         ("channels = 3", "channels = 3\ntransit = true", "link nq: transit: false -> true"),
+        (
+            "channels = 3",
+            "channels = 3\nprobe = { interval = \"50ms\" }",
+            "link nq: probe: every 250ms, down after 3, up after 3, hold-down 180s -> \
+             every 50ms, down after 3, up after 3, hold-down 180s",
+        ),
         ("\"203.0.113.2\"", "\"203.0.113.9\"", "channel nq/0: endpoint: 203.0.113.2:16400 -> 203.0.113.9:16400"),
         ("priority = 1", "priority = 7", "link nq: peer's priority: 1 -> 7"),
     ] {

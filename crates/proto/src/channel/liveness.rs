@@ -284,7 +284,11 @@ impl Liveness {
 
     /// Our state, as a frame says it that is sent now.
     pub fn signal(&self, now: Instant) -> Signal {
-        let diagnosis = if self.hold.is_on(now) { Diagnosis::HeldDown } else { self.diagnosis };
+        let diagnosis = match () {
+            () if self.is_deaf => Diagnosis::NotHeard,
+            () if self.hold.is_on(now) => Diagnosis::HeldDown,
+            () => self.diagnosis,
+        };
         Signal { state: self.state, diagnosis, clock_micros: self.micros(now) }
     }
 
