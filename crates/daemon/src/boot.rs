@@ -13,7 +13,7 @@ use meshtun_config::View;
 use meshtun_dataplane::{DataPlane, Events, PlaneConfig};
 use meshtun_netlink::{Network, Protection};
 use meshtun_proto::control::Reason;
-use meshtun_sys::{capability, process, thread::available_cpus, tun};
+use meshtun_sys::{capability, lock::Lock, process, thread::available_cpus, tun};
 use serde_json::json;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -61,11 +61,13 @@ pub async fn run(options: Options) -> Result<(), Error> {
     may_run_on(options.cpus.as_deref().unwrap_or_default(), &available_cpus())?;
     may_change_network()?;
     let directories = &options.directories;
-    directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
-    let _lock = lock::take(directories)?;
     let network = Network::new()?.with_record(directories.sysctl_record());
+    let lock = claim(directories);
     // Before all that may fail: packets for the peers' networks must not take the default route while somebody finds out.
-    network.protect(&desired(&gateway.view, &Surroundings::default())).await?;
+    if !matches!(lock, Err(Error::AlreadyRuns { .. })) {
+        network.protect(&desired(&gateway.view, &Surroundings::default())).await?;
+    }
+    let _lock = lock?;
     tun::access()?;
     may_open(channels::each(&gateway.view).count())?;
     let stamps = open_stamps(directories, &gateway)?;
@@ -82,6 +84,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
     end(engine, ending, &network).await;
     server.abort();
     Ok(())
+}
+
+/// The directories, and the lock that makes this the one daemon here.
+fn claim(directories: &Directories) -> Result<Lock, Error> {
+    directories.create().map_err(|(path, error)| Error::Directory { path, error })?;
+    lock::take(directories)
 }
 
 /// A gateway that is all made, and has not said anything to its peers yet.

@@ -1,6 +1,9 @@
 //! Taking everything of ours out of the kernel.
 
-use meshtun_netlink::{Desired, Network, Protection, difference};
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use meshtun_netlink::{Actual, Desired, Network, Protection, Route, difference, protection};
 
 use crate::{Directories, Error, lock};
 
@@ -11,8 +14,11 @@ use crate::{Directories, Error, lock};
 /// If the kernel cannot be asked what there is.
 pub(crate) async fn remove(network: &Network, unprotect: bool) -> Result<Vec<String>, Error> {
     let nothing = Desired::default();
+    let actual = network.actual(&nothing).await?;
+    // Somebody may have deleted what lies beneath the routes that go.
+    let mut steps = if unprotect { Vec::new() } else { protection(&beneath(&actual), &actual) };
     let protection = if unprotect { Protection::Lift } else { Protection::Keep };
-    let mut steps = difference(&nothing, &network.actual(&nothing).await?, protection)?;
+    steps.extend(difference(&nothing, &actual, protection)?);
     steps.extend(network.restoration()?);
     let mut warnings = Vec::new();
     for step in &steps {
@@ -23,6 +29,14 @@ pub(crate) async fn remove(network: &Network, unprotect: bool) -> Result<Vec<Str
         }
     }
     Ok(warnings)
+}
+
+/// What protects the networks to which there are routes of ours.
+fn beneath(actual: &Actual) -> Desired {
+    let ours = actual.routes.iter().filter(|route| route.is_ours()).map(|route| route.prefix);
+    let prefixes: BTreeSet<IpNet> = ours.collect();
+    let routes = prefixes.into_iter().flat_map(|prefix| [Route::unreachable(prefix), Route::guard(prefix)]);
+    Desired { routes: routes.collect(), ..Desired::default() }
 }
 
 /// Removes what a daemon left behind, where none runs: devices and routes of ours, and with `unprotect` the

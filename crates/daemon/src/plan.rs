@@ -1,6 +1,9 @@
 //! What `up` or `reload` would change, without changing it.
 
-use meshtun_netlink::{Actual, Desired, Network, Protection, difference};
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use meshtun_netlink::{Actual, ActualRouteKind, Desired, Network, Protection, Step, difference};
 
 use crate::{
     Directories, Error, Gateway,
@@ -27,7 +30,7 @@ pub struct Plan {
 /// If the kernel cannot be asked, or something that is not ours stands in the way.
 pub async fn plan(gateway: &Gateway, directories: &Directories) -> Result<Plan, Error> {
     let network = Network::new()?.with_record(directories.sysctl_record());
-    let (mut surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
+    let (mut surroundings, mut warnings) = surroundings::look(&network, &gateway.view).await?;
     let running = Client::connect(&directories.control_socket()).and_then(|mut daemon| daemon.status()).ok();
     if let Some(running) = &running {
         leave_as_it_is(&mut surroundings, running);
@@ -38,6 +41,7 @@ pub async fn plan(gateway: &Gateway, directories: &Directories) -> Result<Plan, 
         leave_down(&mut desired, &actual);
     }
     let steps = difference(&desired, &actual, Protection::Keep)?;
+    warnings.extend(lingering(&desired, &actual));
     Ok(Plan { steps: steps.iter().map(ToString::to_string).collect(), warnings })
 }
 
@@ -56,4 +60,22 @@ fn leave_down(desired: &mut Desired, actual: &Actual) {
     for device in &mut desired.devices {
         device.held_down = actual.devices.get(&device.name).is_some_and(|device| device.is_ours() && !device.up);
     }
+}
+
+/// `unreachable` routes of ours to networks that the file does not have (any more): they stay until somebody lifts them.
+fn lingering(desired: &Desired, actual: &Actual) -> Vec<String> {
+    let wanted: BTreeSet<IpNet> = desired.routes.iter().map(|route| route.prefix.trunc()).collect();
+    let ours = actual.routes.iter().filter(|route| route.is_ours() && route.kind == ActualRouteKind::Unreachable);
+    let left: Vec<_> = ours.filter(|route| !wanted.contains(&route.prefix)).collect();
+    let prefixes: BTreeSet<IpNet> = left.iter().map(|route| route.prefix).collect();
+    let tell = |prefix: IpNet| {
+        let steps = left.iter().filter(|route| route.prefix == prefix);
+        let steps = steps.map(|route| Step::DeleteRoute { prefix, metric: route.metric }.to_string());
+        format!(
+            "packets for {prefix}, which no gateway of the file with a link to here has, are still refused; if they may \
+             leave unencrypted: {}",
+            steps.collect::<Vec<_>>().join("; ")
+        )
+    };
+    prefixes.into_iter().map(tell).collect()
 }

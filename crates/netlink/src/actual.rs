@@ -64,6 +64,8 @@ pub struct ActualDevice {
     pub addresses: Vec<IpNet>,
     /// Kind of the root queueing discipline.
     pub qdisc: Option<String>,
+    /// Whether that one has the handle by which ours are known ([`QDISC_HANDLE`](crate::QDISC_HANDLE)).
+    pub own_qdisc: bool,
 }
 
 impl ActualDevice {

@@ -17,7 +17,7 @@ use tun_rs::DeviceBuilder;
 use crate::connection::Connection;
 use crate::desired::protocol_of;
 use crate::read::{self, Which};
-use crate::{ActualDevice, KernelError, Nexthop, Route, RouteKind};
+use crate::{ActualDevice, KernelError, Nexthop, QDISC_HANDLE, Route, RouteKind};
 
 const TUN: &str = "/dev/net/tun";
 
@@ -164,12 +164,24 @@ pub(crate) async fn set_qdisc(connection: &Connection, device: &str, kind: &str)
     let index = existing(connection, device).await?.index;
     let mut message = TcMessage::with_index(index.cast_signed());
     message.header.parent = TcHandle::ROOT;
+    message.header.handle = TcHandle { major: QDISC_HANDLE, minor: 0 };
     message.attributes.push(TcAttribute::Kind(kind.to_owned()));
     let request = RouteNetlinkMessage::NewQueueDiscipline(message);
     match connection.change(request, NLM_F_CREATE | NLM_F_REPLACE).await {
         Ok(()) => Ok(true),
         Err(error) if error.errno() == ENOENT => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the root queueing discipline; none is there that could be removed once the kernel's default is back.
+pub(crate) async fn remove_qdisc(connection: &Connection, device: &str) -> Result<(), Failure> {
+    const ENOENT: i32 = 2;
+    let mut message = TcMessage::with_index(existing(connection, device).await?.index.cast_signed());
+    message.header.parent = TcHandle::ROOT;
+    match connection.change(RouteNetlinkMessage::DelQueueDiscipline(message), 0).await {
+        Err(error) if error.errno() != ENOENT => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

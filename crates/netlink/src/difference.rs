@@ -290,7 +290,12 @@ impl<'a> Difference<'a> {
     }
 
     fn qdisc(&mut self, device: &Device, existing: Option<&ActualDevice>) {
-        let Some(kind) = &device.qdisc else { return };
+        let Some(kind) = &device.qdisc else {
+            if existing.is_some_and(|existing| existing.own_qdisc) {
+                self.steps.push(Step::RemoveQdisc { device: device.name.clone() });
+            }
+            return;
+        };
         let present = existing.and_then(|existing| existing.qdisc.as_ref());
         if present != Some(kind) && !self.actual.lacking_qdiscs.contains(kind) {
             self.steps.push(Step::SetQdisc { device: device.name.clone(), kind: kind.clone() });

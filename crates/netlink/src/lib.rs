@@ -49,5 +49,9 @@ pub const GUARD_PROTOCOL: u8 = 110;
 /// Metric of the guards: right under the `unreachable` routes.
 pub const GUARD_METRIC: u32 = UNREACHABLE_METRIC + 1;
 
+/// Major number of the handle of root queueing disciplines that we set ("mt" in ASCII): one that the file has no more is
+/// taken away, one that a person has set is not.
+pub const QDISC_HANDLE: u16 = 0x6d74;
+
 /// What the alias of every device of ours starts with.
 pub const ALIAS_PREFIX: &str = "meshtun ";

@@ -64,7 +64,9 @@ impl Network {
         for local in &local {
             addresses.entry(local.index).or_default().push(local.address);
         }
+        let own_qdiscs = read::own_qdiscs(&self.connection).await.map_err(reading("queueing disciplines"))?;
         for device in &mut devices {
+            device.own_qdisc = own_qdiscs.contains(&device.index);
             device.addresses = addresses.remove(&device.index).unwrap_or_default();
         }
         let prefixes: BTreeSet<IpNet> = desired.routes.iter().map(|route| route.prefix.trunc()).collect();
@@ -162,6 +164,7 @@ impl Network {
                 apply::remove_address(kernel, device, *address, *prefix_len).await
             }
             Step::SetQdisc { device, kind } => self.set_qdisc(device, kind).await,
+            Step::RemoveQdisc { device } => apply::remove_qdisc(kernel, device).await,
             Step::AddRoute(route) => apply::add_route(kernel, route).await,
             Step::ReplaceRoute(route) => apply::replace_route(kernel, route).await,
             Step::DeleteRoute { prefix, metric } => {

@@ -1,6 +1,6 @@
 //! The kernel's messages, read into our types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -14,9 +14,10 @@ use netlink_packet_route::link::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteType,
 };
+use netlink_packet_route::tc::{TcHandle, TcHeader, TcMessage};
 
 use crate::connection::Connection;
-use crate::{ActualDevice, ActualRoute, ActualRouteKind, KernelError, LocalAddress, Nexthop, TunFlags};
+use crate::{ActualDevice, ActualRoute, ActualRouteKind, KernelError, LocalAddress, Nexthop, QDISC_HANDLE, TunFlags};
 
 // linux/if_link.h: the attributes of a tun device. linux/if_tun.h: its types.
 const IFLA_TUN_TYPE: u16 = 3;
@@ -33,6 +34,21 @@ pub(crate) async fn devices(connection: &Connection) -> Result<Vec<ActualDevice>
             _ => None,
         })
         .await
+}
+
+/// The devices, by index, whose root queueing disciplines have our handle.
+pub(crate) async fn own_qdiscs(connection: &Connection) -> Result<BTreeSet<u32>, KernelError> {
+    let request = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
+    let ours = |header: &TcHeader| header.parent == TcHandle::ROOT && header.handle.major == QDISC_HANDLE;
+    let devices = connection
+        .dump(request, |message| match message {
+            RouteNetlinkMessage::NewQueueDiscipline(qdisc) if ours(&qdisc.header) => {
+                Some(qdisc.header.index.cast_unsigned())
+            }
+            _ => None,
+        })
+        .await?;
+    Ok(devices.into_iter().collect())
 }
 
 /// One device by its name or its index; none if there is none.
@@ -78,6 +94,7 @@ pub(crate) fn device_of(link: LinkMessage) -> ActualDevice {
         carrier: link.header.flags.contains(LinkFlags::LowerUp),
         addresses: Vec::new(),
         qdisc: None,
+        own_qdisc: false,
     };
     for attribute in link.attributes {
         match attribute {

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 
 use crate::desired::protocol_of;
-use crate::{Nexthop, Route, RouteKind, Sysctl};
+use crate::{Nexthop, QDISC_HANDLE, Route, RouteKind, Sysctl};
 
 /// One change. `Display` is one line for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,11 @@ pub enum Step {
         device: String,
         /// Its kind.
         kind: String,
+    },
+    /// Remove the root queueing discipline that we set: the kernel's default returns.
+    RemoveQdisc {
+        /// From which device.
+        device: String,
     },
     /// Make a route that is not there. Printed as `replace`, so that the line can be typed again, but applied so that
     /// it fails if anything has taken its place meanwhile.
@@ -115,7 +120,10 @@ impl fmt::Display for Step {
             Step::RemoveAddress { device, address, prefix_len } => {
                 write!(f, "ip address del {address}/{prefix_len} dev {device}")
             }
-            Step::SetQdisc { device, kind } => write!(f, "tc qdisc replace dev {device} root {kind}"),
+            Step::SetQdisc { device, kind } => {
+                write!(f, "tc qdisc replace dev {device} root handle {QDISC_HANDLE:x}: {kind}")
+            }
+            Step::RemoveQdisc { device } => write!(f, "tc qdisc del dev {device} root"),
             Step::AddRoute(route) | Step::ReplaceRoute(route) => replace_route(f, route),
             Step::DeleteRoute { prefix, metric } => {
                 write!(f, "{} del {prefix} proto {} metric {metric}", ip_route(prefix), protocol_of(*metric))

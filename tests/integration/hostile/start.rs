@@ -137,7 +137,7 @@ fn a_runtime_directory_that_cannot_be_made_is_named() {
     trial::run_with_tun(|| {
         let start = Start::new();
         fs::write(start.folder.join("run"), "a file in its place").expect("its place is free");
-        start.must_fail(start.up(), FAILED, &[path(&start.folder.join("run")), "--runtime-dir"]);
+        start.must_fail(start.up(), FAILED_CLOSED, &[path(&start.folder.join("run")), "--runtime-dir"]);
     });
 }
 

@@ -116,6 +116,7 @@ mod tests {
                 carrier: false,
                 addresses: Vec::new(),
                 qdisc: None,
+                own_qdisc: false,
             };
             (device.name.clone(), present)
         });

@@ -53,6 +53,7 @@ pub(super) fn converged(desired: &Desired) -> Actual {
             carrier: false,
             addresses: vec![IpNet::new(device.link_local.into(), 64).unwrap()],
             qdisc: device.qdisc.clone(),
+            own_qdisc: true,
         };
         (device.name.clone(), existing)
     });
@@ -99,7 +100,7 @@ sysctl -w net.ipv6.conf.nq0.addr_gen_mode=1
 sysctl -w net.ipv6.conf.nq0.accept_ra=0
 ip link set dev nq0 alias 'meshtun nq/0' mtu 1420 txqueuelen 500 up
 ip address add fe80::1:0/64 dev nq0 nodad
-tc qdisc replace dev nq0 root fq_codel
+tc qdisc replace dev nq0 root handle 6d74: fq_codel
 ip route replace 10.202.0.0/16 proto 109 metric 100 src 10.207.0.1 nexthop dev nq0 weight 1
 ip -6 route replace fd00:202::/48 proto 109 metric 100 src fd00:207::1 nexthop via fe80::2:0 dev nq0 weight 1";
     assert_eq!(lines(&desired(&["nq0"]), &empty()).join("\n"), expected);
@@ -244,9 +245,19 @@ fn a_tolerated_sysctl_is_left_and_a_lacking_qdisc_is_not_asked_for_again() {
     let mut actual = converged(&desired);
     actual.sysctls.insert("net.ipv4.fib_multipath_hash_policy".to_owned(), "3".to_owned());
     actual.devices.get_mut("nq0").unwrap().qdisc = Some("pfifo_fast".to_owned());
-    assert_eq!(lines(&desired, &actual), ["tc qdisc replace dev nq0 root fq_codel"]);
+    assert_eq!(lines(&desired, &actual), ["tc qdisc replace dev nq0 root handle 6d74: fq_codel"]);
     actual.lacking_qdiscs.insert("fq_codel".to_owned());
     assert_eq!(lines(&desired, &actual), Vec::<String>::new());
+}
+
+#[test]
+fn a_qdisc_that_is_wanted_no_more_goes_if_it_was_ours() {
+    let mut wanted = desired(&["nq0"]);
+    let mut actual = converged(&wanted);
+    wanted.devices[0].qdisc = None;
+    assert_eq!(lines(&wanted, &actual), ["tc qdisc del dev nq0 root"]);
+    actual.devices.get_mut("nq0").unwrap().own_qdisc = false;
+    assert_eq!(lines(&wanted, &actual), Vec::<String>::new());
 }
 
 #[test]

@@ -110,5 +110,11 @@ gateway_tests! {
         gateway.up(&desired).await;
         assert!(sh("tc qdisc show dev nq0").starts_with("qdisc pfifo "));
         gateway.assert_nothing_left_to_do(&desired).await;
+        // Ours goes with the file's word, and another's does not.
+        let usual = sh("tc qdisc show dev nq1").replace("nq1", "nq0");
+        sh("tc qdisc replace dev nq1 root pfifo limit 7");
+        gateway.up(&link(2)).await;
+        assert_eq!(sh("tc qdisc show dev nq0"), usual);
+        assert!(sh("tc qdisc show dev nq1").contains("limit 7p"));
     }
 }
