@@ -76,6 +76,18 @@ pub struct Link {
     pub mtu: u16,
     /// How many of its channels have carrier.
     pub channels_up: usize,
+    /// Since when it has had a channel with carrier, or none.
+    #[serde(default)]
+    pub since: u64,
+    /// The metric of its routes: of several links to one site, the kernel uses the lowest that has carrier.
+    #[serde(default)]
+    pub metric: u32,
+    /// Whether another gateway of the same site has a link to here, too.
+    #[serde(default)]
+    pub shares_site: bool,
+    /// Whether packets for its networks go over it now.
+    #[serde(default)]
+    pub in_use: bool,
     /// Its channels, by number.
     pub channels: Vec<Channel>,
 }

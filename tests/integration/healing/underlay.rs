@@ -2,7 +2,7 @@
 
 use netns_lab::{topology::UNDERLAY, trial};
 
-use super::{under_traffic, with_internet};
+use super::{under_traffic, wait_for_word, with_internet};
 use crate::bed::{assert_unreachable, run};
 
 #[test]
@@ -28,8 +28,10 @@ fn an_underlay_device_that_goes_down_and_up_ends_nothing() {
             run(bed.gateway(0), &format!("ip link set {UNDERLAY} down"));
             // Sooner or later both ends have noticed, and packets meet the route beneath.
             assert_unreachable(bed.host(0), bed.addresses(1)[0]);
+            wait_for_word(bed, "no channel is left to");
             run(bed.gateway(0), &format!("ip link set {UNDERLAY} up"));
         });
+        wait_for_word(&bed, "up again after");
         assert!(bed.gateways[0].ended().expect("it can be asked").is_none(), "the daemon runs on");
     });
 }

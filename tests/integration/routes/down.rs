@@ -6,7 +6,7 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use crate::bed::{Bed, PATIENCE, assert_unreachable, eventually, ping};
+use crate::bed::{Bed, PATIENCE, assert_unreachable, eventually, ping, run};
 use crate::kernel::{HASH_POLICIES, only_unreachable, our_devices, our_routes};
 
 #[test]
@@ -35,6 +35,23 @@ fn down_removes_what_a_crashed_daemon_left() {
     trial::run_with_tun(|| {
         let mut bed = with_internet();
         bed.gateways[0].kill().unwrap_or_else(|error| panic!("{error}"));
+        assert_down(&mut bed, 0);
+    });
+}
+
+#[test]
+fn down_protects_before_it_removes_anything() {
+    trial::run_with_tun(|| {
+        let mut bed = with_internet();
+        bed.gateways[0].kill().unwrap_or_else(|error| panic!("{error}"));
+        for line in [
+            "ip route del unreachable 10.2.0.0/24 metric 4278198272",
+            "ip route del unreachable 10.2.0.0/24 metric 4278198273",
+            "ip -6 route del unreachable fd00:2::/64 metric 4278198272",
+            "ip -6 route del unreachable fd00:2::/64 metric 4278198273",
+        ] {
+            run(bed.gateway(0), line);
+        }
         assert_down(&mut bed, 0);
     });
 }

@@ -56,7 +56,26 @@ fn plan_tells_only_what_differs() {
     });
 }
 
+#[test]
+fn plan_tells_of_networks_that_are_refused_although_the_file_has_them_no_more() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::two_gateways(1, Family::V4);
+        bed.gateways[0].stop(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        run(bed.gateway(0), "ip route add unreachable 172.19.0.0/16 proto 109 metric 4278198272");
+        let [mesh, key] = files(&bed.gateways[0]);
+        let command = bed.gateways[0].command(&["plan", &mesh, "--key", &key]);
+        let said = crate::bed::output(bed.gateway(0), command).stderr;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("packets for 172.19.0.0/16"), "{said}");
+        assert!(said.contains("ip route del 172.19.0.0/16 proto 109 metric 4278198272"), "{said}");
+    });
+}
+
 fn plan(gateway: &Gateway) -> String {
-    let [mesh, key] = ["mesh.toml", "private.key"].map(|name| gateway.folder().join(name).display().to_string());
+    let [mesh, key] = files(gateway);
     gateway.ask(&["plan", &mesh, "--key", &key]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn files(gateway: &Gateway) -> [String; 2] {
+    ["mesh.toml", "private.key"].map(|name| gateway.folder().join(name).display().to_string())
 }

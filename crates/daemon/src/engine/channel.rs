@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -22,6 +22,7 @@ use super::{
     endpoint::{Endpoint, Move},
     journal::Journal,
     probes,
+    tidings::Tiding,
 };
 use crate::{
     carrier::Carrier,
@@ -73,6 +74,7 @@ pub(super) struct Channel {
     taken_down: bool,
     /// The peer has said goodbye: carrier goes, and what follows is done, when the routes lead elsewhere.
     parting: Option<DownReason>,
+    tidings: mpsc::Sender<Tiding>,
 }
 
 /// Why a channel is of no use, and when it is to be made anew.
@@ -96,7 +98,7 @@ pub(super) struct History {
 }
 
 impl Channel {
-    pub(super) fn new(parts: ChannelParts, now: Instant) -> Channel {
+    pub(super) fn new(parts: ChannelParts, tidings: mpsc::Sender<Tiding>, now: Instant) -> Channel {
         let ChannelParts { id, link, peer, view, conversation, udp, carrier, counters } = parts;
         let journal = Journal::new(format!("{link}/{}", view.number));
         let endpoint = Endpoint::new(view.remote.as_ref());
@@ -131,6 +133,7 @@ impl Channel {
             held_down: false,
             taken_down: false,
             parting: None,
+            tidings,
         }
     }
 
@@ -405,6 +408,7 @@ impl Channel {
                 self.history.carrier_changed = now;
                 self.history.handshake = Some(handshake);
                 self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
+                self.tell(true, None);
             }
             Ok(false) => {}
             Err(error) => self.journal.failed(&format!("cannot give {} carrier: {error}", self.view.device)),
@@ -482,6 +486,9 @@ impl Channel {
 
     fn fall(&mut self, reason: DownReason, now: Instant) {
         self.rising = None;
+        if self.carrier.is_up() {
+            self.tell(false, Some(reason.to_string()));
+        }
         match self.carrier.set(false) {
             Ok(true) => {
                 let up_for = now - self.history.carrier_changed;
@@ -499,6 +506,11 @@ impl Channel {
         if self.carrier.is_slow() {
             self.journal.slow_loss(now);
         }
+    }
+
+    fn tell(&self, is_up: bool, reason: Option<String>) {
+        // The engine hears as long as it is there.
+        let _unheard = self.tidings.send(Tiding { channel: self.id, is_up, reason });
     }
 
     fn not_ours(&mut self, why: &Unmatched, now: Instant) {

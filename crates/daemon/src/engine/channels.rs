@@ -57,7 +57,7 @@ impl Engine {
     /// Takes over a channel whose halves are with the data plane. Its link is there.
     pub(super) fn adopt(&mut self, parts: ChannelParts, now: Instant) {
         self.next_id = self.next_id.max(parts.id.0 + 1);
-        let mut channel = Channel::new(parts, now);
+        let mut channel = Channel::new(parts, self.tidings.sender.clone(), now);
         let mtu = self.mtu(&channel.link);
         channel.discover_path_mtu(*self.ceilings.entry(channel.link.clone()).or_insert(mtu));
         if let Some(place) = self.links.iter().position(|link| link.view.name == channel.link) {

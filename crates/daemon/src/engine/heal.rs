@@ -1,8 +1,12 @@
 //! What others did to devices, and what becomes of the channels.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use meshtun_dataplane::ChannelId;
+use meshtun_proto::control::Reason;
 
 use super::{Engine, channel::Channel};
 use crate::{channels, keeper::Finding};
@@ -56,6 +60,9 @@ impl Engine {
 
     /// A channel in the place of one that failed: attached to the present device of its name, with the same socket.
     fn remake(&mut self, id: ChannelId, now: Instant) {
+        // Its link hears that it is down.
+        self.with_channel(id, now, |channel, _| channel.close(now, Reason::Down, Duration::ZERO));
+        self.hear(now);
         let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get_mut(&id)) else { return };
         let (view, udp) = (channel.view.clone(), Arc::clone(&channel.udp));
         channel.carrier.release();

@@ -138,7 +138,7 @@ impl fmt::Display for Repeated {
 }
 
 /// A duration as people say it: the two largest units.
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

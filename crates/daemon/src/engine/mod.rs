@@ -25,6 +25,7 @@ mod probes;
 mod reload;
 mod report;
 mod rescue;
+mod tidings;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -38,7 +39,13 @@ use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
-use self::{change::Change, channel::Channel, deadlines::Deadlines, inputs::Input};
+use self::{
+    change::Change,
+    channel::Channel,
+    deadlines::Deadlines,
+    inputs::Input,
+    tidings::{Health, Tidings},
+};
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
@@ -64,6 +71,7 @@ pub(crate) struct Engine {
     deadlines: Deadlines,
     /// Channels whose carrier is due.
     rising: Vec<ChannelId>,
+    tidings: Tidings,
     plane: DataPlane,
     stamps: StampStore,
     load: HandshakeLoad,
@@ -97,6 +105,7 @@ pub(crate) struct Engine {
 struct LinkState {
     view: LinkView,
     channels: Vec<ChannelId>,
+    health: Health,
     silence: Limiter,
 }
 
@@ -142,10 +151,11 @@ impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
         let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, .. } = parts;
         let EngineParts { keeper, files, notifier, workers, .. } = parts;
-        let links = gateway.view.links.iter().cloned().map(LinkState::new).collect();
+        let links = gateway.view.links.iter().cloned().map(|view| LinkState::new(view, now)).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
             rising: Vec::new(),
+            tidings: Tidings::new(),
             load: HandshakeLoad::new(channels.len(), now),
             channels: BTreeMap::new(),
             next_id: 0,
@@ -214,6 +224,7 @@ impl Engine {
             self.follow_paths().await;
             self.let_return().await;
             self.go_on_changing(now).await;
+            self.hear(now);
         }
     }
 
@@ -331,8 +342,9 @@ impl Engine {
 }
 
 impl LinkState {
-    fn new(view: LinkView) -> LinkState {
-        LinkState { view, channels: Vec::new(), silence: Limiter::new(SILENCE_PERIOD) }
+    fn new(view: LinkView, now: Instant) -> LinkState {
+        let silence = Limiter::new(SILENCE_PERIOD);
+        LinkState { view, channels: Vec::new(), health: Health::new(now), silence }
     }
 }
 

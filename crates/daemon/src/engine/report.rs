@@ -1,17 +1,20 @@
 //! The engine's state as `status` shows it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use ipnet::IpNet;
 use meshtun_config::{LinkView, View};
+use meshtun_netlink::multipath_metric;
 
 use super::{Engine, LinkState, channel::Channel};
 use crate::status::{self, ChannelState};
 
 pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
-    let links: Vec<_> = engine.links.iter().map(|link| link_status(engine, link, now)).collect();
+    let mut links: Vec<_> = engine.links.iter().map(|link| link_status(engine, link, now)).collect();
+    mark_used(&mut links);
     let mut dropped = BTreeMap::new();
     for (reason, n) in links.iter().flat_map(|link| &link.channels).flat_map(|channel| &channel.dropped) {
         *dropped.entry(reason.clone()).or_default() += n;
@@ -54,6 +57,10 @@ fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link
         networks: peer.networks.clone(),
         mtu: engine.mtu(name),
         channels_up: channels.iter().filter(|channel| channel.carrier).count(),
+        since: unix(state.health.since),
+        metric: multipath_metric(peer.priority.into()),
+        shares_site: false,
+        in_use: false,
         channels,
     }
 }
@@ -88,6 +95,19 @@ fn channel_status(engine: &Engine, channel: &Channel, now: Instant) -> status::C
     }
 }
 
+/// Of links to the same networks the kernel uses the one with the lowest metric that has carrier.
+fn mark_used(links: &mut [status::Link]) {
+    let facts: Vec<(BTreeSet<IpNet>, u32, bool)> =
+        links.iter().map(|link| (link.networks.iter().copied().collect(), link.metric, link.channels_up > 0)).collect();
+    for (place, link) in links.iter_mut().enumerate() {
+        let (networks, metric, is_up) = &facts[place];
+        let others = facts.iter().enumerate().filter(|(other, (theirs, ..))| *other != place && theirs == networks);
+        let others: Vec<_> = others.map(|(_, (_, metric, is_up))| (*metric, *is_up)).collect();
+        link.shares_site = !networks.is_empty() && !others.is_empty();
+        link.in_use = *is_up && !others.iter().any(|(theirs, up)| *up && theirs < metric);
+    }
+}
+
 /// A channel that nobody answers while its siblings are up is most likely one that the other end does not have.
 fn mark_lone_channels(shown: &mut [status::Channel], channels: &[&Channel], now: Instant) {
     if !shown.iter().any(|channel| channel.carrier) {
@@ -116,4 +136,34 @@ fn dropped(channel: &Channel, counters: &meshtun_dataplane::CountersSnapshot) ->
 
 fn unix(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(name: &str, networks: &[&str], metric: u32, channels_up: usize) -> status::Link {
+        serde_json::from_value(serde_json::json!({
+            "name": name, "peer": name, "peer_kind": "meshtun", "peer_public_key": "", "cipher": "",
+            "preshared_key": false, "networks": networks, "mtu": 1420, "metric": metric,
+            "channels_up": channels_up, "channels": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn of_two_links_to_a_site_the_preferred_one_that_has_carrier_is_in_use() {
+        let used = |first, second| {
+            let site = ["10.2.0.0/24", "fd00:2::/64"];
+            let turned = [site[1], site[0]];
+            let mut links = [link("a", &site, 101, first), link("b", &turned, 102, second), link("c", &[], 101, 1)];
+            mark_used(&mut links);
+            assert_eq!(links.each_ref().map(|link| link.shares_site), [true, true, false]);
+            links.map(|link| link.in_use)
+        };
+        assert_eq!(used(4, 4), [true, false, true]);
+        assert_eq!(used(0, 4), [false, true, true]);
+        assert_eq!(used(0, 0), [false, false, true]);
+        assert_eq!(used(1, 0), [true, false, true]);
+    }
 }

@@ -33,9 +33,10 @@ fn render_link(link: &Link, now: u64) -> String {
     let networks: Vec<_> = link.networks.iter().map(ToString::to_string).collect();
     let (up, all) = (link.channels_up, link.channels.len());
     let mut text = format!(
-        "link {} to {}: {up} of {all} channels up, MTU {}, {}{}\n",
+        "link {} to {}: {up} of {all} channels up, {}MTU {}, {}{}\n",
         link.name,
         link.peer,
+        use_of(link),
         link.mtu,
         link.cipher,
         if link.preshared_key { " + PSK" } else { "" },
@@ -47,6 +48,15 @@ fn render_link(link: &Link, now: u64) -> String {
     write_drops(&mut text, link);
     write_problems(&mut text, link);
     text
+}
+
+/// Which of the links to a site is used.
+fn use_of(link: &Link) -> &'static str {
+    match (link.shares_site, link.in_use) {
+        (true, true) => "in use, ",
+        (true, false) if link.channels_up > 0 => "in reserve, ",
+        _ => "",
+    }
 }
 
 /// Why packets were dropped, of all channels together, most frequent first.
