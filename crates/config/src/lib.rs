@@ -8,12 +8,13 @@
 //!    ports and link-local addresses of every channel ([`View`]).
 //! 3. [`SecretKey::load`] and [`PresharedKey::load`] read key files that only their owner can read.
 //!
-//! Nothing here touches the network or the clock, and only the key loaders touch the file system.
+//! Nothing here touches the network or the clock, and only the key loaders and [`Program::check`] touch the file system.
 #![forbid(unsafe_code)]
 
 mod diagnostics;
 mod example;
 mod findings;
+mod hooks;
 mod key_file;
 mod keys;
 mod model;
@@ -27,6 +28,7 @@ mod view;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use example::{example, reference};
+pub use hooks::{HookEvent, HookTable, Hooks, Program, ProgramError};
 pub use key_file::KeyFileError;
 pub use keys::{KeyError, PresharedKey, PublicKey, SecretKey};
 pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Probe, Software};

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::findings::Findings;
+use crate::hooks::HookTable;
 use crate::keys::PublicKey;
 use crate::raw;
 use crate::validate::validate;
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub priority: u16,
     /// What runs there.
     pub software: Software,
+    /// Its hooks, over those of `[defaults]`.
+    pub hooks: HookTable,
 }
 
 /// What runs on a gateway.
@@ -111,6 +114,8 @@ pub struct Link {
     pub preshared_key_file: Option<PathBuf>,
     /// How its channels are probed, unless plain WireGuard stands at an end.
     pub probe: Probe,
+    /// Its own hooks, which go over those of the gateway that runs them.
+    pub hooks: HookTable,
 }
 
 /// How channels are probed.

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, Error};
 
 use crate::findings::{Findings, Located, Span};
+use crate::hooks::{self, HookTable, Place};
 use crate::reader::{Reader, is_secret};
 use crate::{requires, schema};
 
@@ -38,6 +39,7 @@ pub(crate) struct RawCommon {
     pub(crate) transit: Option<Located<bool>>,
     pub(crate) preshared_key_file: Option<Located<String>>,
     pub(crate) probe: Option<RawProbe>,
+    pub(crate) hooks: HookTable,
 }
 
 /// `probe`.
@@ -64,6 +66,7 @@ pub(crate) struct RawGateway {
     pub(crate) site: Option<Located<String>>,
     pub(crate) priority: Option<Located<i64>>,
     pub(crate) peer: Option<Located<String>>,
+    pub(crate) hooks: HookTable,
     /// That there is an `underlay` or `endpoint`, if of a wrong type.
     pub(crate) has_place: bool,
     /// That there is an `address` or `address6`, if of a wrong type.
@@ -160,11 +163,11 @@ fn read_defaults(table: &DeTable<'_>, header: &Span, findings: &mut Findings) ->
     RawDefaults {
         base_port: defaults.integer("base_port"),
         weight: defaults.integer("weight"),
-        common: read_common(&mut defaults),
+        common: read_common(&mut defaults, Place::Gateway),
     }
 }
 
-fn read_common(section: &mut Reader<'_, '_>) -> RawCommon {
+fn read_common(section: &mut Reader<'_, '_>, place: Place) -> RawCommon {
     RawCommon {
         has_channels: section.has("channels"),
         channels: section.integer("channels"),
@@ -175,6 +178,7 @@ fn read_common(section: &mut Reader<'_, '_>) -> RawCommon {
         transit: section.boolean("transit"),
         preshared_key_file: section.string("preshared_key_file"),
         probe: read_probe(section),
+        hooks: read_hooks(section, place),
     }
 }
 
@@ -188,6 +192,11 @@ fn read_probe(section: &mut Reader<'_, '_>) -> Option<RawProbe> {
         hold_down: probe.string("hold_down"),
         span,
     })
+}
+
+fn read_hooks(section: &mut Reader<'_, '_>, place: Place) -> HookTable {
+    let table = section.table("hooks");
+    table.map(|(table, span)| hooks::read(table, &span, place, section.findings())).unwrap_or_default()
 }
 
 fn read_gateways(file: &mut Reader<'_, '_>) -> Vec<RawGateway> {
@@ -217,6 +226,7 @@ fn read_gateway(name: Located<String>, table: &DeTable<'_>, findings: &mut Findi
         site: gateway.string("site"),
         priority: gateway.integer("priority"),
         peer: gateway.string("peer"),
+        hooks: read_hooks(&mut gateway, Place::Gateway),
         has_place: gateway.has("underlay") || gateway.has("endpoint"),
         has_address: gateway.has("address") || gateway.has("address6"),
         name,
@@ -243,7 +253,7 @@ fn read_link(table: &DeTable<'_>, header: Span, findings: &mut Findings) -> RawL
         ports: link.integers("ports"),
         has_ports: link.has("ports"),
         weight: read_weight(&mut link),
-        common: read_common(&mut link),
+        common: read_common(&mut link, Place::Link),
         header,
     }
 }

@@ -59,10 +59,10 @@ impl Key {
 }
 
 /// The sections of a file, in the order of a file.
-pub(crate) const SECTIONS: [&Section; 5] = [&TOP, &DEFAULTS, &GATEWAY, &LINK, &PROBE];
+pub(crate) const SECTIONS: [&Section; 6] = [&TOP, &DEFAULTS, &GATEWAY, &LINK, &PROBE, &HOOKS];
 
 /// Keys that are planned: refused by a clear word of their own.
-pub(crate) const PLANNED: [&str; 2] = ["paths", "hooks"];
+pub(crate) const PLANNED: [&str; 1] = ["paths"];
 
 /// Keys of other programs' files, and what to write here.
 pub(crate) const FOREIGN: [(&str, &str); 8] = [
@@ -144,6 +144,7 @@ pub(crate) const DEFAULTS: Section = Section {
         },
         PRESHARED_KEY_FILE,
         PROBE_TABLE,
+        DEFAULT_HOOKS,
     ],
 };
 
@@ -227,6 +228,7 @@ pub(crate) const GATEWAY: Section = Section {
             example: "\"meshtun\"",
             doc: "what runs there; \"wireguard\": plain interfaces, one for each channel",
         },
+        inherited(DEFAULT_HOOKS),
     ],
 };
 
@@ -269,6 +271,11 @@ pub(crate) const LINK: Section = Section {
         },
         inherited(PRESHARED_KEY_FILE),
         Key { preset: Preset::Without("each of its keys as in [defaults]"), ..PROBE_TABLE },
+        Key {
+            preset: Preset::Without("as in this gateway's own, else in [defaults]"),
+            example: "hooks = { link-down = [\"/usr/local/sbin/page\", \"nq\"] }",
+            ..DEFAULT_HOOKS
+        },
     ],
 };
 
@@ -306,6 +313,35 @@ pub(crate) const PROBE: Section = Section {
         },
     ],
 };
+
+pub(crate) const HOOKS: Section = Section {
+    title: "hooks",
+    keys: &[
+        hook("up", "the gateway is up: devices, routes and sockets are made"),
+        hook("down", "the gateway goes down by `meshtun down`; not when it is stopped or restarted"),
+        hook("channel-up", "a channel carries"),
+        hook("channel-down", "a channel carries no more"),
+        hook("link-up", "a link carries: its first channel came up"),
+        hook("link-down", "a link carries no more: its last channel went"),
+        Key {
+            name: "timeout",
+            kind: "time, \"1s\" to \"10m\"",
+            preset: Preset::Is("\"10s\""),
+            example: "\"10s\"",
+            doc: "how long a hook may take before it is ended",
+        },
+    ],
+};
+
+const fn hook(name: &'static str, doc: &'static str) -> Key {
+    Key {
+        name,
+        kind: "list of a program's absolute path and its arguments",
+        preset: Preset::Without("nothing is run"),
+        example: "[\"/usr/local/sbin/tell\", \"word\"]",
+        doc,
+    }
+}
 
 /// The key as it stands in a link.
 const fn inherited(key: Key) -> Key {
@@ -352,6 +388,14 @@ const CIPHER: Key = Key {
     preset: Preset::Is("\"chacha20-poly1305\""),
     example: "\"chacha20-poly1305\"",
     doc: "cipher suite, the same at both ends; aes-256-gcm only between meshtun gateways",
+};
+
+const DEFAULT_HOOKS: Key = Key {
+    name: "hooks",
+    kind: "table, see hooks",
+    preset: Preset::Without("nothing is run"),
+    example: "hooks = { link-down = [\"/usr/local/sbin/page\"], timeout = \"10s\" }",
+    doc: "programs that are run when something comes up or goes down; see docs/hooks.md",
 };
 
 const TRANSIT: Key = Key {

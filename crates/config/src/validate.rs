@@ -29,7 +29,7 @@ pub(crate) fn validate(
     findings: &mut Findings,
 ) -> Option<Mesh> {
     let defaults = Defaults::check(&raw.defaults, folder, findings);
-    let gateways = Gateways::check(&raw.gateways, findings);
+    let gateways = Gateways::check(&raw.gateways, &raw.defaults.common.hooks, findings);
     let links = link::check(&raw.links, &defaults, &gateways, folder, findings);
     network::check(&gateways, findings);
     site::check(&gateways, findings);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::hooks::Hooks;
 use crate::keys::PublicKey;
 use crate::model::{Cipher, Gateway, Host, Link, Mesh, Probe, Software};
 
@@ -30,6 +31,8 @@ pub struct View {
     pub local_networks: Vec<IpNet>,
     /// Its links, in the order of the file.
     pub links: Vec<LinkView>,
+    /// The programs that it runs for what concerns it as a whole.
+    pub hooks: Hooks,
 }
 
 /// A link from one of its ends.
@@ -55,6 +58,8 @@ pub struct LinkView {
     pub qdisc: Option<String>,
     /// How the channels are probed, unless plain WireGuard runs at the other end.
     pub probe: Probe,
+    /// The programs that this gateway runs for the link and its channels.
+    pub hooks: Hooks,
 }
 
 /// The gateway at the other end of a link.
@@ -165,6 +170,7 @@ impl Mesh {
             site: own.site.clone(),
             local_networks: own.networks.clone(),
             links,
+            hooks: own.hooks.programs(true),
         })
     }
 
@@ -214,6 +220,7 @@ fn link_view(link: &Link, own: &Gateway, by_name: &HashMap<&str, &Gateway>) -> O
         txqueuelen: link.txqueuelen,
         qdisc: link.qdisc.clone(),
         probe: link.probe,
+        hooks: link.hooks.over(&own.hooks).programs(false),
     })
 }
 

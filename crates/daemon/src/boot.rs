@@ -28,6 +28,7 @@ use crate::{
     down,
     engine::{Ending, Engine, EngineParts, Files, Inputs},
     gateway::read_mesh,
+    hooks,
     keeper::Keeper,
     lock,
     notify::Notifier,
@@ -108,7 +109,7 @@ async fn come_up(
     notifier: &Notifier,
 ) -> Result<Running, Error> {
     let (surroundings, warnings) = surroundings::look(&network, &gateway.view).await?;
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.iter().chain(&hooks::problems(&gateway.view)).for_each(|warning| tracing::warn!("{warning}"));
     let sockets = channels::bind(&gateway.view, notifier)?;
     make_network(&network, &gateway.view, &surroundings).await?;
     let (keeper, findings) = Keeper::start(network.clone(), gateway.view.clone(), surroundings.clone())?;

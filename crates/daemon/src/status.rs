@@ -36,6 +36,9 @@ pub struct Status {
     /// What on this machine is likely not meant, in words: routes of others inside the links' networks, for example.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// What became of the programs that are run for the gateway; none if the file names none.
+    #[serde(default)]
+    pub hooks: Option<Hooks>,
 }
 
 /// Who a gateway is.
@@ -88,8 +91,26 @@ pub struct Link {
     /// Whether packets for its networks go over it now.
     #[serde(default)]
     pub in_use: bool,
+    /// What became of the programs that are run for it; none if the file names none.
+    #[serde(default)]
+    pub hooks: Option<Hooks>,
     /// Its channels, by number.
     pub channels: Vec<Channel>,
+}
+
+/// The programs that are run for a link, or for the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// Events that wait for a program that runs.
+    pub waiting: usize,
+    /// How often a program was run.
+    pub runs: u64,
+    /// How often that failed: it could not be started, ended badly, or took too long.
+    pub failures: u64,
+    /// The last of these, in words.
+    pub last_failure: Option<String>,
+    /// When that was.
+    pub last_failure_at: Option<u64>,
 }
 
 /// What a channel is doing.

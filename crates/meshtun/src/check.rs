@@ -7,14 +7,17 @@ use std::{
 };
 
 use meshtun_config::{LinkView, Mesh, View};
-use meshtun_daemon::{Gateway, read_mesh};
+use meshtun_daemon::{Gateway, hook_problems, read_mesh};
 
-use crate::{exit::Outcome, output};
+use crate::{
+    exit::{Failure, Outcome},
+    output,
+};
 
 /// Check a mesh file, and with a key what it means for this gateway
 ///
-/// Touches nothing. All errors are shown at once, each with its place and a hint. With --key the key files are checked
-/// too, and the links of this gateway are listed.
+/// Touches nothing. All errors are shown at once, each with its place and a hint. With --key the key files and the
+/// programs of hooks are checked too, and the links of this gateway are listed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The mesh file
@@ -31,10 +34,13 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
     let gateway = args.key.map(|key| Gateway::load(&mesh, &key)).transpose()?;
     let mut text = summary(&args.file, &mesh);
+    let mut problems = Vec::new();
     if let Some(gateway) = gateway {
         text.push_str(&describe(&gateway.view));
+        problems = hook_problems(&gateway.view);
     }
-    Ok(output::print(&text)?)
+    output::print(&text)?;
+    if problems.is_empty() { Ok(()) } else { Err(Failure::configuration(problems.join("\nmeshtun: "))) }
 }
 
 fn summary(file: &Path, mesh: &Mesh) -> String {

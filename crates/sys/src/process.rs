@@ -3,8 +3,8 @@
 use std::{io, os::unix::process::CommandExt, process::Command};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, geteuid, getppid, getrlimit, kill_process, set_parent_process_death_signal, setrlimit,
-    test_kill_process,
+    Pid, Resource, Rlimit, geteuid, getppid, getrlimit, kill_process, kill_process_group,
+    set_parent_process_death_signal, setrlimit, test_kill_process,
 };
 
 /// A signal to send.
@@ -18,6 +18,17 @@ pub enum Signal {
     Hangup,
     /// SIGKILL: end at once.
     Kill,
+}
+
+impl Signal {
+    fn number(self) -> rustix::process::Signal {
+        match self {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::Hangup => rustix::process::Signal::HUP,
+            Signal::Kill => rustix::process::Signal::KILL,
+        }
+    }
 }
 
 /// Makes the child that `command` starts get SIGKILL when the **thread** that started it ends, however it ends.
@@ -42,13 +53,15 @@ pub fn die_with_parent(command: &mut Command) {
 /// # Errors
 /// `ESRCH` if there is no such process, `EPERM` if it is another user's, `InvalidInput` for pid 0.
 pub fn signal(pid: u32, signal: Signal) -> io::Result<()> {
-    let signal = match signal {
-        Signal::Terminate => rustix::process::Signal::TERM,
-        Signal::Interrupt => rustix::process::Signal::INT,
-        Signal::Hangup => rustix::process::Signal::HUP,
-        Signal::Kill => rustix::process::Signal::KILL,
-    };
-    Ok(kill_process(checked(pid)?, signal)?)
+    Ok(kill_process(checked(pid)?, signal.number())?)
+}
+
+/// Sends `signal` to every process of the group `group`.
+///
+/// # Errors
+/// `ESRCH` if the group has no process any more, `InvalidInput` for group 0, which would be our own.
+pub fn signal_group(group: u32, signal: Signal) -> io::Result<()> {
+    Ok(kill_process_group(checked(group)?, signal.number())?)
 }
 
 /// Whether there is a process `pid`; one that ended but was not waited for counts.
@@ -89,5 +102,6 @@ mod tests {
     #[test]
     fn process_zero_which_would_mean_the_whole_group_is_refused() {
         assert_eq!(signal(0, Signal::Terminate).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(signal_group(0, Signal::Terminate).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

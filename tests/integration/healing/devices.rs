@@ -62,6 +62,7 @@ fn a_device_that_a_person_sets_down_stays_down_and_the_peer_is_told_until_it_is_
 fn what_somebody_changes_on_a_device_is_put_back_and_its_session_goes_on() {
     trial::run_with_tun(|| {
         let mut bed = with_internet(2);
+        // Nothing while it has another name.
         let show = |bed: &Bed| {
             let devices = json(bed.gateway(0), "ip -j address show");
             let shown = devices.as_array().expect("a list").iter().find(|device| device["ifname"] == "cable1")?;

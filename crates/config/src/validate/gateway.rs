@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{network, scalar};
 use crate::findings::{Findings, Located, Span};
+use crate::hooks::HookTable;
 use crate::keys::PublicKey;
 use crate::model::{Gateway, Host, Software};
 use crate::raw::RawGateway;
@@ -37,11 +38,13 @@ pub(super) struct Draft {
     pub(super) site: Option<Located<String>>,
     pub(super) priority: Located<u16>,
     pub(super) software: Software,
+    hooks: HookTable,
 }
 
 impl Gateways {
-    pub(super) fn check(raw: &[RawGateway], findings: &mut Findings) -> Self {
-        let list: Vec<_> = raw.iter().map(|gateway| Draft::check(gateway, findings)).collect();
+    /// `hooks` are those of `[defaults]`.
+    pub(super) fn check(raw: &[RawGateway], hooks: &HookTable, findings: &mut Findings) -> Self {
+        let list: Vec<_> = raw.iter().map(|gateway| Draft::check(gateway, hooks, findings)).collect();
         let by_name = list.iter().enumerate().map(|(index, gateway)| (gateway.name.value.clone(), index)).collect();
         let gateways = Gateways { list, by_name };
         gateways.check_unique(findings);
@@ -128,7 +131,7 @@ const KEYS: &str = "a gateway finds itself by its key: make each its own with `m
 const ADDRESSES: &str = "it is the source of the gateway's own packets: give each gateway its own";
 
 impl Draft {
-    fn check(raw: &RawGateway, findings: &mut Findings) -> Self {
+    fn check(raw: &RawGateway, hooks: &HookTable, findings: &mut Findings) -> Self {
         scalar::check_name(&raw.name, "gateway", findings);
         let (bind, reach) = Self::check_places(raw, findings);
         let (networks, networks_span) = network::read(raw, findings);
@@ -146,6 +149,7 @@ impl Draft {
             site: raw.site.clone(),
             priority: Self::check_priority(raw, findings),
             software: raw.peer.as_ref().and_then(|text| scalar::software(text, findings)).unwrap_or_default(),
+            hooks: raw.hooks.over(hooks),
         };
         gateway.check_address(raw, findings);
         gateway
@@ -227,6 +231,7 @@ impl Draft {
             site: self.site.map(|it| it.value),
             priority: self.priority.value,
             software: self.software,
+            hooks: self.hooks,
         })
     }
 }

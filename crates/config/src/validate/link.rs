@@ -7,6 +7,7 @@ use super::gateway::Gateways;
 use super::probe::ProbeKeys;
 use super::scalar;
 use crate::findings::{Findings, Located, Span};
+use crate::hooks::HookTable;
 use crate::model::{Cipher, Link, Probe, Software};
 use crate::raw::{List, RawCommon, RawDefaults, RawLink, RawWeight};
 
@@ -60,6 +61,7 @@ pub(super) struct Draft {
     transit: bool,
     preshared_key_file: Option<PathBuf>,
     probe: Probe,
+    hooks: HookTable,
 }
 
 pub(super) fn check(
@@ -163,6 +165,7 @@ impl Draft {
             transit: own.transit.or(common.transit).unwrap_or_default(),
             preshared_key_file: own.preshared_key_file.or_else(|| common.preshared_key_file.clone()),
             probe: own.probe.over(&common.probe),
+            hooks: raw.common.hooks.clone(),
         };
         link.check_name(findings);
         link.check_derived(own.channels.as_ref().map(|channels| &channels.span), findings);
@@ -253,6 +256,7 @@ impl Draft {
             transit: self.transit,
             preshared_key_file: self.preshared_key_file.clone(),
             probe: self.probe,
+            hooks: self.hooks.clone(),
         })
     }
 }

@@ -16,6 +16,7 @@ mod channel;
 mod channels;
 mod deadlines;
 mod endpoint;
+mod facts;
 mod going;
 mod heal;
 mod inputs;
@@ -34,7 +35,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use meshtun_config::LinkView;
+use meshtun_config::{HookEvent, LinkView};
 use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
@@ -50,6 +51,7 @@ pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
     control::{Asked, Caller, Request},
+    hooks::Hooks,
     keeper::Keeper,
     limiter::Limiter,
     notify::Notifier,
@@ -72,6 +74,7 @@ pub(crate) struct Engine {
     /// Channels whose carrier is due.
     rising: Vec<ChannelId>,
     tidings: Tidings,
+    hooks: Hooks,
     plane: DataPlane,
     stamps: StampStore,
     load: HandshakeLoad,
@@ -156,6 +159,7 @@ impl Engine {
             deadlines: Deadlines::default(),
             rising: Vec::new(),
             tidings: Tidings::new(),
+            hooks: Hooks::default(),
             load: HandshakeLoad::new(channels.len(), now),
             channels: BTreeMap::new(),
             next_id: 0,
@@ -181,12 +185,14 @@ impl Engine {
             started: SystemTime::now(),
         };
         channels.into_iter().for_each(|parts| engine.adopt(parts, now));
+        engine.hooks.configure(&engine.gateway.view);
         engine
     }
 
     /// Starts all channels and runs until told to end.
     pub(crate) async fn run(&mut self, events: &Events, inputs: &mut Inputs) -> Ending {
         let now = Instant::now();
+        self.hooks.tell_gateway(HookEvent::Up, self.facts());
         self.each_channel(now, |channel| channel.start(now));
         self.want_names(now);
         loop {
@@ -233,6 +239,11 @@ impl Engine {
         self.keeper.stop().await;
         let now = Instant::now();
         self.each_channel(now, |channel| channel.close(now, reason, hold));
+        if reason == Reason::Down {
+            self.hear(now);
+            let facts = self.facts();
+            std::mem::take(&mut self.hooks).finish(HookEvent::Down, facts, HOOKS_AT_THE_END).await;
+        }
         self.plane.settle();
         self.linger(now + self.under_way(reason)).await;
         // The descriptors go with the channels and the workers.
@@ -383,6 +394,9 @@ fn ports(channels: &[&Channel]) -> String {
 
 /// How often the log repeats that a link's peer does not answer.
 const SILENCE_PERIOD: Duration = Duration::from_secs(300);
+
+/// How long the end of a gateway waits for hooks; each has its own limit besides.
+const HOOKS_AT_THE_END: Duration = Duration::from_secs(30);
 
 /// Events handled before timers and callers get their turn.
 const EVENTS_A_TURN: usize = 256;

@@ -239,7 +239,7 @@ impl Engine {
         let mut before = std::mem::take(&mut self.links);
         for view in &self.gateway.view.links {
             let place = before.iter().position(|link| link.view.name == view.name);
-            let mut link = place.map_or_else(|| LinkState::new(view.clone()), |place| before.swap_remove(place));
+            let mut link = place.map_or_else(|| LinkState::new(view.clone(), Instant::now()), |place| before.swap_remove(place));
             link.view = view.clone();
             self.links.push(link);
         }

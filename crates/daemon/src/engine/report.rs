@@ -28,6 +28,7 @@ pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
         links,
         dropped,
         alarms: engine.alarms.clone(),
+        hooks: engine.hooks.gateway_status(),
     }
 }
 
@@ -61,6 +62,7 @@ fn link_status(engine: &Engine, state: &LinkState, now: Instant) -> status::Link
         metric: multipath_metric(peer.priority.into()),
         shares_site: false,
         in_use: false,
+        hooks: engine.hooks.status(name),
         channels,
     }
 }

@@ -63,14 +63,16 @@ impl Engine {
         let mut links = Vec::new();
         while let Ok(tiding) = self.tidings.receiver.try_recv() {
             let Some(link) = self.link_of(tiding.channel) else { continue };
-            if !links.contains(&link) {
-                links.push(link);
+            self.tell_channel(link, &tiding);
+            match links.iter_mut().find(|(known, _)| *known == link) {
+                Some((_, last)) => *last = tiding,
+                None => links.push((link, tiding)),
             }
         }
-        links.into_iter().for_each(|link| self.note_health(link, now));
+        links.into_iter().for_each(|(link, last)| self.note_health(link, &last, now));
     }
 
-    fn note_health(&mut self, place: usize, now: Instant) {
+    fn note_health(&mut self, place: usize, last: &Tiding, now: Instant) {
         let channels = self.channels_of(&self.links[place]);
         let (up, all) = (channels.iter().filter(|channel| channel.carrier.is_up()).count(), channels.len());
         let LinkState { view, health, .. } = &mut self.links[place];
@@ -82,6 +84,7 @@ impl Engine {
             (_, true) => tracing::info!(link, "up: {up} of {all} channels to {}", view.peer.name),
             (_, false) => tracing::info!(link, "up again after {before}: {up} of {all} channels to {}", view.peer.name),
         }
+        self.tell_health(place, up, last);
     }
 }
 

@@ -48,6 +48,13 @@ fn sample() -> Status {
     Status {
         version: "0.1.0".into(),
         pid: 4711,
+        hooks: Some(Hooks {
+            waiting: 1,
+            runs: 7,
+            failures: 1,
+            last_failure: Some("up: /usr/local/sbin/tell: exit status: 3".into()),
+            last_failure_at: Some(1_800_000_070),
+        }),
         alarms: vec!["no interface has this gateway's `address` 10.207.0.1".into()],
         started: 1_799_999_990,
         workers: 2,
@@ -73,6 +80,7 @@ fn sample() -> Status {
             metric: 101,
             shares_site: true,
             in_use: true,
+            hooks: None,
             channels: vec![channel(0, ChannelState::Up), channel(1, ChannelState::Handshaking)],
         }],
         dropped: BTreeMap::from([("replayed".into(), 6)]),

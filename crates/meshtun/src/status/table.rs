@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use meshtun_daemon::status::{Channel, Link, Status};
+use meshtun_daemon::status::{Channel, Hooks, Link, Status};
 
 /// The whole text; `now` in Unix seconds.
 pub(super) fn render(status: &Status, now: u64) -> String {
@@ -23,6 +23,7 @@ pub(super) fn render(status: &Status, now: u64) -> String {
     for alarm in &status.alarms {
         wrap(&mut text, &format!("attention: {alarm}"));
     }
+    write_hooks(&mut text, status.hooks.as_ref(), now);
     for link in &status.links {
         let _ = write!(text, "\n{}", render_link(link, now));
     }
@@ -47,6 +48,7 @@ fn render_link(link: &Link, now: u64) -> String {
     }
     write_drops(&mut text, link);
     write_problems(&mut text, link);
+    write_hooks(&mut text, link.hooks.as_ref(), now);
     text
 }
 
@@ -82,6 +84,12 @@ fn write_problems(text: &mut String, link: &Link) {
     if more > 0 {
         wrap(text, &format!("and {more} more like these; --json has them all"));
     }
+}
+
+fn write_hooks(text: &mut String, hooks: Option<&Hooks>, now: u64) {
+    let Some(Hooks { last_failure: Some(failure), last_failure_at, failures, runs, .. }) = hooks else { return };
+    let ago = age(now.saturating_sub(last_failure_at.unwrap_or(now)));
+    wrap(text, &format!("hooks: {failures} of {runs} runs failed, the last {ago} ago: {failure}"));
 }
 
 /// Channels of a link whose problems are written out: they tend to have the same one.

@@ -62,6 +62,7 @@ fn status(endpoint: &str) -> Status {
     Status {
         version: "0.1.0".into(),
         pid: 4711,
+        hooks: None,
         alarms: Vec::new(),
         started: NOW - 200_000,
         workers: 2,
@@ -87,6 +88,7 @@ fn status(endpoint: &str) -> Status {
             metric: 101,
             shares_site: true,
             in_use: true,
+            hooks: None,
             channels: vec![channel(0, ChannelState::Up, Some(endpoint)), channel(1, ChannelState::Handshaking, None)],
         }],
         dropped: BTreeMap::new(),
