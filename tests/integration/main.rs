@@ -9,6 +9,7 @@
 //! - `tools`: ping, traceroute, tcpdump, iptables and nft on the tun devices.
 //! - `routes`: what the kernel holds after `up`, `down`, `kill -9` and restarts.
 //! - `healing`: what others change in the kernel under a running gateway.
+//! - `hooks`: programs that a gateway runs when something comes up or goes down.
 //! - `going`: channels taken out and brought back, and restarts, under traffic.
 //! - `liveness`: channels that fail one way or both ways.
 //! - `reload`: a new file on a running daemon.
@@ -26,6 +27,7 @@ mod cli;
 mod demo;
 mod going;
 mod healing;
+mod hooks;
 mod hostile;
 mod kernel;
 mod liveness;

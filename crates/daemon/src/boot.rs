@@ -58,6 +58,8 @@ pub struct Options {
 /// # Errors
 /// Why it did not come up, or ended.
 pub async fn run(options: Options) -> Result<(), Error> {
+    // Hooks are given none of ours, nor of whoever started us.
+    process::keep_descriptors();
     let gateway = load(&options)?;
     may_run_on(options.cpus.as_deref().unwrap_or_default(), &available_cpus())?;
     may_change_network()?;
