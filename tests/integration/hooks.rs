@@ -153,6 +153,32 @@ fn a_program_that_others_may_write_is_not_run_and_check_says_so() {
     });
 }
 
+#[test]
+fn a_reload_changes_hooks_and_tells_of_a_link_that_goes() {
+    trial::run_with_tun(|| {
+        let mut bed = bed_with(1, |folder| {
+            program(folder, SCRIBE);
+            "{}".into()
+        });
+        bed.start_all();
+        let folder = bed.topology.lab.folder();
+        let [hook, events_file] = ["hook", "events"].map(|name| folder.join(name).display().to_string());
+        let mut mesh = bed.mesh.clone();
+        let options = &mut mesh.gateways[0].options;
+        options.retain(|(name, _)| name != "hooks");
+        options.push(("hooks".into(), format!("{{ link-down = [{hook:?}, {events_file:?}] }}")));
+        bed.gateways[0].rewrite(&mesh).unwrap_or_else(|error| panic!("{error}"));
+        let said = bed.gateways[0].ask(&["reload"]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(said.contains("link cable: hooks: none -> link-down "), "{said}");
+        mesh.links.clear();
+        bed.gateways[0].rewrite(&mesh).unwrap_or_else(|error| panic!("{error}"));
+        bed.gateways[0].ask(&["reload"]).unwrap_or_else(|error| panic!("{error}"));
+        eventually("the hook has run", || !events(&bed).is_empty());
+        let event = &events(&bed)[0];
+        assert_eq!((&event["event"], &event["link"]), (&"link-down".into(), &"cable".into()), "{event}");
+    });
+}
+
 /// What the scribe wrote.
 fn events(bed: &Bed) -> Vec<Value> {
     let text = fs::read_to_string(bed.topology.lab.folder().join("events")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
-use meshtun_config::{ChannelView, Host, LinkView, RemoteEndpoint, View};
+use meshtun_config::{ChannelView, Hooks, Host, LinkView, RemoteEndpoint, View};
 
 use crate::{
     Gateway,
@@ -127,6 +127,7 @@ fn gateway(old: &View, new: &View, lines: &mut Vec<String>) {
     note(lines, "this gateway: name", &old.gateway, &new.gateway);
     note(lines, "this gateway: address", &shown(old.address), &shown(new.address));
     note(lines, "this gateway: address6", &shown(old.address6), &shown(new.address6));
+    note(lines, "this gateway: hooks", &programs(&old.hooks), &programs(&new.hooks));
     note(lines, "this gateway: networks", &list(&old.local_networks), &list(&new.local_networks));
 }
 
@@ -145,6 +146,7 @@ fn changed(old: &Gateway, new: &Gateway, before: &LinkView, after: &LinkView, li
     note("mtu", &shown(before.mtu), &shown(after.mtu));
     note("txqueuelen", &before.txqueuelen.to_string(), &after.txqueuelen.to_string());
     note("qdisc", &shown(before.qdisc.as_ref()), &shown(after.qdisc.as_ref()));
+    note("hooks", &programs(&before.hooks), &programs(&after.hooks));
     note("transit", &before.transit.to_string(), &after.transit.to_string());
     note("probe", &before.probe.to_string(), &after.probe.to_string());
     let secret = |gateway: &Gateway| gateway.preshared_keys.get(name).map(|key| *key.as_bytes());
@@ -178,6 +180,12 @@ fn note(lines: &mut Vec<String>, what: &str, before: &str, after: &str) {
 
 fn shown(value: Option<impl std::fmt::Display>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+fn programs(hooks: &Hooks) -> String {
+    let all = hooks.iter().map(|(event, program)| format!("{event} {program} ({} s)", program.timeout.as_secs()));
+    let all: Vec<String> = all.collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 fn list(networks: &[IpNet]) -> String {

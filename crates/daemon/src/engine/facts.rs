@@ -2,7 +2,7 @@
 
 use meshtun_config::HookEvent;
 
-use super::{Engine, tidings::Tiding};
+use super::{Engine, channel::Channel, tidings::Tiding};
 use crate::hooks::Facts;
 
 impl Engine {
@@ -37,18 +37,20 @@ impl Engine {
     /// A channel came up or went.
     pub(super) fn tell_channel(&self, place: usize, tiding: &Tiding) {
         let Some(channel) = self.channels.get(&tiding.channel) else { return };
-        let facts = self
-            .facts_of_link(place)
-            .with("channel", channel.view.number)
-            .with("device", channel.view.device.as_str())
-            .with("local", channel.udp.local_addr().to_string())
-            .with("endpoint", channel.endpoint.current().map(|endpoint| endpoint.to_string()))
-            .with("link_local", channel.view.link_local.to_string())
-            .with("peer_link_local", channel.view.peer_link_local.to_string())
-            .with("state", state(tiding.is_up))
-            .with("reason", tiding.reason.as_deref());
-        let what = if tiding.is_up { HookEvent::ChannelUp } else { HookEvent::ChannelDown };
-        self.hooks.tell_link(&self.links[place].view.name, what, facts);
+        let facts = facts_of_channel(self.facts_of_link(place), channel, tiding);
+        self.hooks.tell_link(&self.links[place].view.name, what(tiding), facts);
+    }
+
+    /// A channel went whose link is not in the file any more, and with the last one its link.
+    pub(super) fn tell_orphan(&self, tiding: &Tiding) {
+        let Some(channel) = self.channels.get(&tiding.channel) else { return };
+        let facts = || self.facts().with("link", channel.link.as_str());
+        self.hooks.tell_link(&channel.link, what(tiding), facts_of_channel(facts(), channel, tiding));
+        let carries = |other: &&Channel| other.link == channel.link && other.carrier.is_up();
+        if !tiding.is_up && !self.channels.values().any(|other| carries(&other)) {
+            let facts = facts().with("state", "down").with("reason", tiding.reason.as_deref());
+            self.hooks.tell_link(&channel.link, HookEvent::LinkDown, facts);
+        }
     }
 
     /// A link came up or went, by what became of a channel last.
@@ -59,6 +61,22 @@ impl Engine {
         let what = if is_up { HookEvent::LinkUp } else { HookEvent::LinkDown };
         self.hooks.tell_link(&self.links[place].view.name, what, facts);
     }
+}
+
+fn facts_of_channel(of_link: Facts, channel: &Channel, tiding: &Tiding) -> Facts {
+    of_link
+        .with("channel", channel.view.number)
+        .with("device", channel.view.device.as_str())
+        .with("local", channel.udp.local_addr().to_string())
+        .with("endpoint", channel.endpoint.current().map(|endpoint| endpoint.to_string()))
+        .with("link_local", channel.view.link_local.to_string())
+        .with("peer_link_local", channel.view.peer_link_local.to_string())
+        .with("state", state(tiding.is_up))
+        .with("reason", tiding.reason.as_deref())
+}
+
+fn what(tiding: &Tiding) -> HookEvent {
+    if tiding.is_up { HookEvent::ChannelUp } else { HookEvent::ChannelDown }
 }
 
 fn state(is_up: bool) -> &'static str {

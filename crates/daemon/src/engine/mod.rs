@@ -228,6 +228,7 @@ impl Engine {
             self.raise(now);
             self.rescue();
             self.follow_paths().await;
+            self.hear(now);
             self.let_return().await;
             self.go_on_changing(now).await;
             self.hear(now);

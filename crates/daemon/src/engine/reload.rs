@@ -23,7 +23,7 @@ use crate::{
     Error, Fault, Gateway, boot, channels,
     control::{Caller, Refusal, Reloaded},
     gateway::read_mesh,
-    kept,
+    hooks, kept,
     reload::{Admission, Fate, Verdict, describe, obstacle, verdict},
     surroundings::{self, Surroundings},
     underload::HandshakeLoad,
@@ -88,6 +88,7 @@ impl Engine {
             surroundings::look(&self.network, &gateway.view).await.map_err(|error| refusal(error.into()))?;
         warnings.extend(more);
         let ceilings = self.new_ceilings(&gateway.view, &surroundings);
+        warnings.extend(hooks::problems(&gateway.view));
         self.keep_what_was_learned(&gateway.view, &mut surroundings);
         let verdicts = self.verdicts(&gateway);
         let coming = self.coming(&gateway.view, &verdicts);
@@ -239,7 +240,8 @@ impl Engine {
         let mut before = std::mem::take(&mut self.links);
         for view in &self.gateway.view.links {
             let place = before.iter().position(|link| link.view.name == view.name);
-            let mut link = place.map_or_else(|| LinkState::new(view.clone(), Instant::now()), |place| before.swap_remove(place));
+            let mut link =
+                place.map_or_else(|| LinkState::new(view.clone(), Instant::now()), |place| before.swap_remove(place));
             link.view = view.clone();
             self.links.push(link);
         }
@@ -319,6 +321,7 @@ impl Engine {
         self.surroundings.mtus.retain(|name, _| links.iter().any(|link| link.name == *name));
         self.load = HandshakeLoad::new(channels::each(&self.gateway.view).count(), now);
         self.make_so(self.gateway.view.clone(), &mut done).await;
+        self.hooks.configure(&self.gateway.view);
         for name in coming {
             let socket = sockets.remove(&name);
             match self.make_new(&name.0, name.1, socket, now) {

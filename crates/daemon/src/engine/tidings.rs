@@ -62,7 +62,10 @@ impl Engine {
     pub(super) fn hear(&mut self, now: Instant) {
         let mut links = Vec::new();
         while let Ok(tiding) = self.tidings.receiver.try_recv() {
-            let Some(link) = self.link_of(tiding.channel) else { continue };
+            let Some(link) = self.link_of(tiding.channel) else {
+                self.tell_orphan(&tiding);
+                continue;
+            };
             self.tell_channel(link, &tiding);
             match links.iter_mut().find(|(known, _)| *known == link) {
                 Some((_, last)) => *last = tiding,
