@@ -1,11 +1,11 @@
 //! What on this machine is likely not meant, and hurts the links: told at the start and whenever it comes or goes.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use meshtun_config::View;
 use meshtun_netlink::{Actual, ActualRoute, ActualRouteKind, Network, NetworkError};
 
-use crate::prefixes::prefixes;
+use crate::{channels, prefixes::prefixes};
 
 /// Everything of that kind in words; `actual` was read for the view's networks.
 ///
@@ -14,6 +14,7 @@ use crate::prefixes::prefixes;
 pub(crate) fn all(network: &Network, view: &View, actual: &Actual) -> Result<Vec<String>, NetworkError> {
     let mut alarms = bystanders(view, actual);
     alarms.extend(missing_addresses(view, actual));
+    alarms.extend(missing_underlay(view, actual));
     alarms.extend(not_forwarding(network, view)?);
     alarms.extend(checks_sources(network)?);
     Ok(alarms)
@@ -49,6 +50,25 @@ fn missing_addresses(view: &View, actual: &Actual) -> Vec<String> {
         )
     };
     missing.map(tell).collect()
+}
+
+/// Underlay addresses that no interface has.
+fn missing_underlay(view: &View, actual: &Actual) -> Vec<String> {
+    let mut channels = BTreeMap::<IpAddr, Vec<String>>::new();
+    for (link, channel) in channels::each(view) {
+        let local = channel.local.ip();
+        if !local.is_unspecified() && !actual.addresses.contains(&local) {
+            channels.entry(local).or_default().push(format!("{}/{}", link.name, channel.number));
+        }
+    }
+    let tell = |(address, channels): (IpAddr, Vec<String>)| {
+        let first = &channels[0];
+        let more = if channels.len() > 1 { format!(" and {} more", channels.len() - 1) } else { String::new() };
+        format!(
+            "no interface has the underlay address {address} at the moment: channel {first}{more} cannot be up before"
+        )
+    };
+    channels.into_iter().map(tell).collect()
 }
 
 /// Families of which this gateway has networks behind it and which the kernel does not forward.

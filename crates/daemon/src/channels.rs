@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
-use meshtun_dataplane::{ChannelId, ChannelParts as Halves, DataPlane, Filter};
+use meshtun_dataplane::{ChannelId, ChannelParts as Halves, Counters, DataPlane, Filter};
 use meshtun_proto::{
     Suite,
     channel::{Channel as Conversation, ChannelConfig, Peer, liveness::Settings},
@@ -37,7 +37,7 @@ pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView
 pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> {
     let mut kept = KeptSockets::passed();
     let take = |(link, channel): (&LinkView, &ChannelView)| {
-        let options = UdpOptions::new(channel.local);
+        let options = udp_options(channel);
         kept.take(link, channel, &options).map_err(|error| not_bound(link, channel, error))
     };
     let taken = each(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
@@ -56,7 +56,12 @@ pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> 
 /// # Errors
 /// Why it cannot be bound, with the channel's name.
 pub(crate) fn bind_one(link: &LinkView, channel: &ChannelView) -> Result<Udp, Error> {
-    Udp::bind(&UdpOptions::new(channel.local)).map_err(|error| not_bound(link, channel, error))
+    Udp::bind(&udp_options(channel)).map_err(|error| not_bound(link, channel, error))
+}
+
+/// The underlay's address may come later than we do, or go for a while.
+fn udp_options(channel: &ChannelView) -> UdpOptions {
+    UdpOptions { free: true, ..UdpOptions::new(channel.local) }
 }
 
 fn not_bound(link: &LinkView, channel: &ChannelView, error: BindError) -> Error {
@@ -76,7 +81,7 @@ pub(crate) fn make(
     let numbered = (0..).map(ChannelId).zip(each(&gateway.view).zip(sockets));
     let channels = numbered.map(|(id, ((link, channel), udp))| {
         let mtu = surroundings.mtus[&link.name];
-        make_one(gateway, id, link, channel, mtu, Arc::new(udp), plane)
+        make_one(gateway, id, link, channel, mtu, Arc::new(udp), Arc::default(), plane)
     });
     channels.collect()
 }
@@ -85,6 +90,7 @@ pub(crate) fn make(
 ///
 /// # Errors
 /// Why the device, the halves or the conversation cannot be had; the data plane has nothing of it then.
+#[expect(clippy::too_many_arguments, reason = "a channel is made of all these")]
 pub(crate) fn make_one(
     gateway: &Gateway,
     id: ChannelId,
@@ -92,6 +98,7 @@ pub(crate) fn make_one(
     channel: &ChannelView,
     mtu: u16,
     udp: Arc<Udp>,
+    counters: Arc<Counters>,
     plane: &mut DataPlane,
 ) -> Result<ChannelParts, Error> {
     let tun = Tun::attach(&channel.device)?;
@@ -104,7 +111,7 @@ pub(crate) fn make_one(
         filter: Arc::new(filter(&gateway.view, link, channel)),
     };
     let conversation = conversation(gateway, link, channel)?;
-    let counters = plane.add_channel(id, halves)?;
+    let counters = plane.add_channel_again(id, halves, counters)?;
     let (link, peer) = (link.name.clone(), link.peer.name.clone());
     Ok(ChannelParts { id, link, peer, view: channel.clone(), conversation, udp, carrier, counters })
 }

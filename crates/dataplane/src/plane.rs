@@ -131,12 +131,25 @@ impl DataPlane {
     /// # Errors
     /// If the channel is there already, or its descriptors cannot be watched.
     pub fn add_channel(&mut self, id: ChannelId, parts: ChannelParts) -> Result<Arc<Counters>, PlaneError> {
+        self.add_channel_again(id, parts, Arc::default())
+    }
+
+    /// As [`Self::add_channel`], with the counters of a channel that was there before, in whose place this one comes: it
+    /// goes on counting where that one stopped. Nobody else may count with them.
+    ///
+    /// # Errors
+    /// As [`Self::add_channel`].
+    pub fn add_channel_again(
+        &mut self,
+        id: ChannelId,
+        parts: ChannelParts,
+        counters: Arc<Counters>,
+    ) -> Result<Arc<Counters>, PlaneError> {
         if self.places.contains_key(&id) {
             return Err(PlaneError::Duplicate(id));
         }
         let joining = self.offer_offloads(id, &parts.tun).map_err(PlaneError::Offloads)?;
         let places = self.place();
-        let counters = Arc::new(Counters::default());
         let sending = SendingHalf::new(SendingParts {
             channel: id,
             tun: Arc::clone(&parts.tun),

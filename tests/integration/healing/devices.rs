@@ -11,6 +11,10 @@ fn a_device_that_somebody_deletes_is_made_anew_and_its_channel_comes_back() {
     trial::run_with_tun(|| {
         let mut bed = with_internet(3);
         let before = our_devices(bed.gateway(0));
+        let sent = |bed: &Bed| bed.channels(0)[1]["tx_packets"].as_u64().unwrap_or_default();
+        under_traffic(&mut bed, |_| {});
+        let counted = sent(&bed);
+        assert!(counted > 0);
         under_traffic(&mut bed, |bed| {
             run(bed.gateway(0), "ip link delete cable1");
             eventually("it is made anew", || our_devices(bed.gateway(0)).len() == 3);
@@ -20,6 +24,7 @@ fn a_device_that_somebody_deletes_is_made_anew_and_its_channel_comes_back() {
         assert_eq!((after["cable0"], after["cable2"]), (before["cable0"], before["cable2"]), "the others are the same");
         let sessions: Vec<_> = bed.channels(0).iter().map(|channel| channel["sessions"].as_u64()).collect();
         assert_eq!((sessions[0], sessions[2]), (Some(1), Some(1)), "their sessions went on: {sessions:?}");
+        assert!(sent(&bed) >= counted, "its counters went on, too");
         wait_for_word(&bed, "cable1 was deleted");
     });
 }

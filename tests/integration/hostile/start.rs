@@ -100,16 +100,6 @@ fn a_port_that_is_busy_is_named_with_its_channel() {
 }
 
 #[test]
-fn an_underlay_address_that_the_machine_does_not_have_is_named_with_its_channel() {
-    trial::run_with_tun(|| {
-        let start = Start::new();
-        let mesh = fs::read_to_string(&start.mesh).expect("it is there").replace("198.51.100.1\"", "198.51.100.9\"");
-        fs::write(&start.mesh, mesh).expect("it is ours");
-        start.must_fail(start.up(), FAILED_CLOSED, &["cable/0", "198.51.100.9"]);
-    });
-}
-
-#[test]
 fn a_missing_tun_driver_is_told_with_what_to_do() {
     trial::run_with_tun(|| {
         let start = Start::new();

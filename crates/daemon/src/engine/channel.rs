@@ -347,6 +347,8 @@ impl Channel {
         self.history.sessions = before.history.sessions;
         self.history.last_handshake = before.history.last_handshake;
         self.refused.clone_from(&before.refused);
+        // What was counted before is no sign of life.
+        self.fold(now);
         if let Some(address) = before.endpoint.current() {
             self.handle_moved(now, address, plane);
         }

@@ -82,10 +82,36 @@ impl Engine {
     ) -> Result<ChannelId, Error> {
         let (id, view) = (self.new_id(), self.links[link].view.clone());
         let mtu = self.mtu(&view.name);
-        let parts = channels::make_one(&self.gateway, id, &view, channel, mtu, udp, &mut self.plane)?;
+        let parts = channels::make_one(&self.gateway, id, &view, channel, mtu, udp, Arc::default(), &mut self.plane)?;
         self.adopt(parts, now);
         self.with_channel(id, now, |channel, _| channel.start(now));
         Ok(id)
+    }
+
+    /// A channel in the place of one that failed: attached to the present device of its name, with the same socket and
+    /// the same counters.
+    ///
+    /// # Errors
+    /// As [`Engine::make_channel`]; the one that failed is still there then.
+    pub(super) fn replace(&mut self, id: ChannelId, now: Instant) -> Result<ChannelId, Error> {
+        let new = self.new_id();
+        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get_mut(&id)) else { return Ok(id) };
+        channel.carrier.release();
+        self.plane.remove_channel(id);
+        let link = self.links[link].view.clone();
+        let mtu = self.mtu(&link.name);
+        let channel = &self.channels[&id];
+        let (view, udp, counters) = (channel.view.clone(), Arc::clone(&channel.udp), Arc::clone(&channel.counters));
+        let parts = channels::make_one(&self.gateway, new, &link, &view, mtu, udp, counters, &mut self.plane)?;
+        let before = self.forget(id);
+        self.adopt(parts, now);
+        self.with_channel(new, now, |channel, plane| {
+            if let Some(before) = &before {
+                channel.inherit(before, now, plane);
+            }
+            channel.start(now);
+        });
+        Ok(new)
     }
 
     /// Takes a channel out, and waits until no worker holds its device or socket.

@@ -1,9 +1,6 @@
 //! What others did to devices, and what becomes of the channels.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use meshtun_dataplane::ChannelId;
 use meshtun_proto::control::Reason;
@@ -63,15 +60,10 @@ impl Engine {
         // Its link hears that it is down.
         self.with_channel(id, now, |channel, _| channel.close(now, Reason::Down, Duration::ZERO));
         self.hear(now);
-        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get_mut(&id)) else { return };
-        let (view, udp) = (channel.view.clone(), Arc::clone(&channel.udp));
-        channel.carrier.release();
-        self.plane.remove_channel(id);
-        match self.make_channel(link, &view, udp, now) {
+        match self.replace(id, now) {
             Ok(new) => {
-                if let Some(before) = self.forget(id) {
-                    self.with_channel(new, now, |channel, plane| channel.inherit(&before, now, plane));
-                    tracing::info!(channel = before.name(), "attached to {} anew", view.device);
+                if let Some(channel) = self.channels.get(&new) {
+                    tracing::info!(channel = channel.name(), "attached to {} anew", channel.view.device);
                 }
             }
             Err(error) => self.with_channel(id, now, |channel, _| channel.fail(now, error.to_string())),

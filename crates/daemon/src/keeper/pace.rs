@@ -40,10 +40,10 @@ impl Pace {
         self.saved -= 1.0;
     }
 
-    /// How long until the next look if nothing is told: what the kernel does not tell is found so. At most a five
-    /// hundredth of the time goes into it.
+    /// How long until the next look if nothing is told: what the kernel does not tell is found so. A fiftieth of the
+    /// time goes into it at most, unless a look takes more than 200 ms.
     pub(super) fn audit_after(took: Duration) -> Duration {
-        AUDIT.max(took * 500)
+        (took * 50).clamp(AUDIT, LONGEST_REST)
     }
 }
 
@@ -53,6 +53,9 @@ const CROWD: Duration = Duration::from_millis(3);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 const AUDIT: Duration = Duration::from_secs(1);
+
+/// A look on a busy machine takes long although there is little to look at.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 const REPAIRS_AT_ONCE: f64 = 30.0;
 
@@ -72,6 +75,13 @@ mod tests {
         assert_eq!(pace.next_look(start), start + BETWEEN_LOOKS);
         let later = start + Duration::from_secs(9);
         assert_eq!(pace.next_look(later), later + CROWD);
+    }
+
+    #[test]
+    fn there_is_an_audit_every_second_or_less_often_where_it_takes_long() {
+        for (took, rest) in [(0, 1000), (20, 1000), (100, 5000), (200, 10_000), (5000, 10_000)] {
+            assert_eq!(Pace::audit_after(Duration::from_millis(took)), Duration::from_millis(rest));
+        }
     }
 
     #[test]

@@ -24,13 +24,24 @@ pub struct UdpOptions {
     /// Take trains with one call where the kernel can (`UDP_GRO`); without, each datagram comes by itself, as it does to
     /// most programs.
     pub gro: bool,
+    /// Bind to an address that no interface has yet, or not at the moment (`IP_FREEBIND`): nothing is received there, and
+    /// sending fails, until one has it.
+    pub free: bool,
 }
 
 impl UdpOptions {
     /// 8 MiB of receive buffer: 7 ms at 10 Gb/s, so that a worker may be away for a while, on a processor that it shares
     /// above all. 1 MiB to send: 16 trains.
     pub fn new(local: SocketAddr) -> UdpOptions {
-        UdpOptions { local, device: None, mark: None, receive_buffer: 8 << 20, send_buffer: 1 << 20, gro: true }
+        UdpOptions {
+            local,
+            device: None,
+            mark: None,
+            receive_buffer: 8 << 20,
+            send_buffer: 1 << 20,
+            gro: true,
+            free: false,
+        }
     }
 }
 
@@ -134,6 +145,9 @@ pub(super) fn set(socket: &Socket, options: &UdpOptions) -> Result<(), BindError
     if domain == Domain::IPV6 && socket.only_v6().ok() != Some(!options.local.ip().is_unspecified()) {
         step("IPV6_V6ONLY", socket.set_only_v6(!options.local.ip().is_unspecified()))?;
     }
+    if options.free {
+        step("IP_FREEBIND", bind_freely(socket, domain))?;
+    }
     Ok(())
 }
 
@@ -169,6 +183,13 @@ fn never_fragment(socket: &Socket, domain: Domain) -> io::Result<()> {
         option::set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
     }
     Ok(())
+}
+
+fn bind_freely(socket: &Socket, domain: Domain) -> io::Result<()> {
+    match domain {
+        Domain::IPV6 => option::set_int(socket, libc::IPPROTO_IPV6, libc::IPV6_FREEBIND, 1),
+        _ => option::set_int(socket, libc::IPPROTO_IP, libc::IP_FREEBIND, 1),
+    }
 }
 
 /// With `CAP_NET_ADMIN` beyond the machine's limit, otherwise up to it.

@@ -358,6 +358,10 @@ netns_tests! {
         assert_eq!(io::Error::from(refused).kind(), io::ErrorKind::AddrInUse);
         let foreign = UdpOptions::new("192.0.2.1:7000".parse().unwrap());
         assert!(matches!(bind(&foreign), BindError::NoAddress(_)));
+        for later in ["192.0.2.1:7000", "[2001:db8::1]:7000"] {
+            let later = UdpOptions { free: true, ..UdpOptions::new(later.parse().unwrap()) };
+            namespace.run_in(|| Udp::bind(&later).map(drop).unwrap()).unwrap();
+        }
         let device = UdpOptions { device: Some("eth99".into()), ..UdpOptions::new("127.0.0.1:0".parse().unwrap()) };
         assert!(matches!(bind(&device), BindError::NoDevice { device, .. } if device == "eth99"));
     }
