@@ -7,13 +7,13 @@ use netns_lab::{
     trial,
 };
 
-use super::trains::{assert_nothing_lost, under_trains};
+use super::trains::{assert_nothing_lost, patient, under_trains};
 use crate::bed::{Bed, assert_unreachable, eventually, ping};
 
 #[test]
 fn a_channel_is_taken_down_and_brought_back_under_load_and_no_packet_is_lost_either_way() {
     trial::run_with_tun(|| {
-        let bed = Bed::two_gateways(4, Family::V4);
+        let bed = patient(4);
         let channel = format!("{}/2", bed.mesh.links[0].name);
         for round in 0..3 {
             let (reports, ()) = under_trains(&bed, Duration::from_secs(3), || {

@@ -2,9 +2,20 @@
 
 use std::{thread, time::Duration};
 
-use netns_lab::load::{UdpFlow, UdpReport, UdpTrain};
+use netns_lab::{
+    load::{UdpFlow, UdpReport, UdpTrain},
+    topology::{Family, Shape},
+};
 
 use crate::bed::Bed;
+
+/// Two gateways that take no channel for dead because the machine stood still for a while: what is lost is lost by what the
+/// test does.
+pub(crate) fn patient(channels: u16) -> Bed {
+    Bed::new(Shape::TwoGateways, channels, Family::V4, |mesh| {
+        mesh.defaults.push(("probe".into(), "{ interval = \"250ms\", down_after = 40 }".into()));
+    })
+}
 
 /// A train of 1,000 datagrams a second from each host to the other's addresses, 16 flows each: enough that every channel
 /// carries some.

@@ -6,7 +6,7 @@ use netns_lab::{mesh::MeshFile, topology::Family, trial};
 
 use crate::{
     bed::{Bed, assert_unreachable, eventually, ping},
-    going::trains::{assert_nothing_lost, under_trains},
+    going::trains::{assert_nothing_lost, patient, under_trains},
     kernel::our_devices,
 };
 
@@ -32,7 +32,7 @@ pub(super) fn all_up(bed: &Bed, channels: usize) -> bool {
 #[test]
 fn two_more_channels_come_and_go_under_load_and_no_packet_is_lost_and_the_others_notice_nothing() {
     trial::run_with_tun(|| {
-        let mut bed = Bed::two_gateways(2, Family::V4);
+        let mut bed = patient(2);
         let before = bed.channels(0);
         let (mesh, link) = (bed.mesh.clone(), bed.mesh.links[0].name.clone());
         for channels in [4, 2] {
@@ -82,7 +82,7 @@ fn a_link_is_removed_and_made_again_and_its_networks_stay_protected_meanwhile() 
 #[test]
 fn a_weight_an_mtu_and_a_network_change_without_a_packet_lost_and_without_a_new_session() {
     trial::run_with_tun(|| {
-        let mut bed = Bed::two_gateways(4, Family::V4);
+        let mut bed = patient(4);
         let before = bed.channels(0);
         let mut mesh = bed.mesh.clone();
         mesh.links[0].options.extend([("weight".into(), "[1, 2, 3, 4]".into()), ("mtu".into(), "1400".into())]);

@@ -38,6 +38,8 @@ pub(super) struct Reloading {
     /// Those that are to be made then, by link and number, and their sockets as far as they could be bound before.
     coming: Vec<(String, u16)>,
     sockets: BTreeMap<(String, u16), Udp>,
+    /// The links' MTUs before.
+    mtus: BTreeMap<String, u16>,
     done: Reloaded,
 }
 
@@ -190,13 +192,15 @@ impl Engine {
         self.surroundings.withdrawn.extend(devices);
         self.relink();
         self.widen(&mtus);
-        self.make_so(interim.clone(), &mut done).await;
-        self.narrow(&mtus);
+        // Where nothing goes the rest follows at once, and the kernel is asked but once.
+        if !going.is_empty() {
+            self.make_so(interim.clone(), &mut done).await;
+        }
         self.close_channels(&going, Reason::Down, now);
         self.take_ceilings(ceilings, now);
         self.take_settings(&old, &fated(|fate| fate <= Fate::Rekeyed), now);
         self.rekey(&fated(|fate| fate == Fate::Rekeyed), now);
-        self.change = Some(Change::Reload(Box::new(Reloading { caller, interim, going, coming, sockets, done })));
+        self.change = Some(Change::Reload(Box::new(Reloading { caller, interim, going, coming, sockets, mtus, done })));
     }
 
     /// Ends the sessions of those whose key is gone.
@@ -252,6 +256,7 @@ impl Engine {
         self.tell_mtus(|link, mtu| before.get(link).is_some_and(|before| *before < mtu));
     }
 
+    /// And keeps to shorter ones when it gives none longer.
     fn narrow(&self, before: &BTreeMap<String, u16>) {
         self.tell_mtus(|link, mtu| before.get(link).is_some_and(|before| *before > mtu));
     }
@@ -307,7 +312,7 @@ impl Engine {
 
     /// What went has ended: the rest of the new file.
     pub(super) async fn finish_reload(&mut self, reloading: Reloading, now: Instant) {
-        let Reloading { caller, going, coming, mut sockets, mut done, .. } = reloading;
+        let Reloading { caller, going, coming, mut sockets, mtus, mut done, .. } = reloading;
         let mut stays_down = BTreeSet::new();
         for id in going {
             let Some(channel) = self.forget(id) else { continue };
@@ -322,6 +327,7 @@ impl Engine {
         self.load = HandshakeLoad::new(channels::each(&self.gateway.view).count(), now);
         self.make_so(self.gateway.view.clone(), &mut done).await;
         self.hooks.configure(&self.gateway.view);
+        self.narrow(&mtus);
         for name in coming {
             let socket = sockets.remove(&name);
             match self.make_new(&name.0, name.1, socket, now) {
