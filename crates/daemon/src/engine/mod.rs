@@ -26,6 +26,7 @@ mod probes;
 mod reload;
 mod report;
 mod rescue;
+mod settings;
 mod tidings;
 
 use std::{
