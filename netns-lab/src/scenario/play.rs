@@ -32,6 +32,10 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// How long what is under way is waited for at the end.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 
+/// Milliseconds for which the sender of the trains may stand still before it is told: half the default detection time would
+/// be too long already.
+const STANDSTILL: f64 = 200.0;
+
 /// A phase begins so long before its action: a silence that the action causes begins within the phase.
 const AHEAD: Duration = Duration::from_millis(5);
 
@@ -57,21 +61,29 @@ impl Scenario {
     fn play_one(&self, setup: &RunSetup, options: &Options<'_>) -> Run {
         (options.narrate)(&format!("── {}: {} ──", self.name, setup.name));
         let mut run = Run { name: setup.name.clone(), figures: Figures::new(), phases: Vec::new(), failed: Vec::new() };
-        match self.perform(setup, options, &mut run) {
+        let mut logs = String::new();
+        match self.perform(setup, options, &mut run, &mut logs) {
             Ok(()) => run.judge(self, setup),
             Err(error) => run.failed.push(error.to_string()),
+        }
+        if !run.failed.is_empty() {
+            (options.narrate)(&format!("the ends of the logs:\n{logs}"));
         }
         run.tell(options.narrate);
         run
     }
 
-    fn perform(&self, setup: &RunSetup, options: &Options<'_>, run: &mut Run) -> Result<(), ScenarioError> {
+    fn perform(
+        &self,
+        setup: &RunSetup,
+        options: &Options<'_>,
+        run: &mut Run,
+        logs: &mut String,
+    ) -> Result<(), ScenarioError> {
         let marker = Marker::random()?;
         let mut stage = Stage::build(self, setup, options.program, marker, options.seed)?;
         let performed = self.perform_on(&mut stage, marker, setup, options, run);
-        if performed.is_err() {
-            (options.narrate)(&format!("the ends of the logs:\n{}", stage.logs()));
-        }
+        *logs = stage.logs();
         run.failed.append(&mut stage.failures);
         performed
     }
@@ -211,6 +223,10 @@ impl Playing<'_> {
                 let what = format!("not all channels are up after {:.1} s", took.as_secs_f64());
                 (self.options.narrate)(&format!("           {what}"));
                 self.run.failed.push(what);
+                self.stage
+                    .missing()
+                    .iter()
+                    .for_each(|channel| (self.options.narrate)(&format!("           {channel}")));
             }
         }
         Ok(())
@@ -263,6 +279,13 @@ impl Run {
                 cell("tcp_gap_ms"),
                 cell("tcp_stalled"),
                 cell("tcp_dead")
+            ));
+        }
+        let stood = |figures: &Figures| figures.get("sender_standstill_ms").and_then(Value::as_f64).unwrap_or(0.0);
+        if let Some((phase, figures)) = self.phases.iter().find(|(_, figures)| stood(figures) > STANDSTILL) {
+            narrate(&format!(
+                "This machine stood still for {} ms in {phase}: it has too much else to do, and what follows may be its fault.",
+                stood(figures)
             ));
         }
         let whole: Vec<_> = self.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();

@@ -173,6 +173,21 @@ impl Stage {
         answered.map(drop).ok_or_else(silent)
     }
 
+    /// The channels that are not up, with what their gateways say of them.
+    pub(super) fn missing(&mut self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for at in 0..self.topology.sites.len() {
+            let Ok(Ok(status)) = self.meshtun_only().map(|meshtun| meshtun.status(at)) else { continue };
+            let links = status["links"].as_array().into_iter().flatten();
+            let channels = links.flat_map(|link| link["channels"].as_array().into_iter().flatten());
+            for channel in channels.filter(|channel| channel["carrier"] != true || channel["state"] != "up") {
+                let (device, state, problem) = (&channel["device"], &channel["state"], &channel["problem"]);
+                missing.push(format!("g{}: {device} is {state}, carrier {}: {problem}", at + 1, channel["carrier"]));
+            }
+        }
+        missing
+    }
+
     pub(super) fn block(&mut self, place: &Place, blocked: bool) -> Result<(), ScenarioError> {
         for (from, to) in place.ways.iter().copied() {
             let (ports, firewall) = (self.ports(place, from), &self.firewalls[to]);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many of a log's last lines are told of a run that failed.
-const LOG_LINES: usize = 30;
+const LOG_LINES: usize = 60;
 
 /// The gateways of a stage; those that were never started are not there.
 pub(in crate::scenario) struct Meshtun {
