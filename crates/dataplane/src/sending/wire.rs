@@ -201,3 +201,33 @@ impl Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(stuck: &Stuck) -> Vec<&[u8]> {
+        stuck.trains.iter().map(|train| &stuck.bytes[train.bytes.clone()]).collect()
+    }
+
+    #[test]
+    fn a_frame_that_waits_goes_before_the_trains_that_wait() {
+        let mut stuck = Stuck::new();
+        stuck.keep(b"first train", 5, Load { packets: 3, bytes: 11 });
+        stuck.keep(b"second train", 6, Load { packets: 2, bytes: 12 });
+        stuck.keep_first(b"frame");
+        assert_eq!(kept(&stuck), [&b"frame"[..], b"first train", b"second train"]);
+        let StuckTrain { segment, load, .. } = stuck.trains[0];
+        assert_eq!((segment, load), (5, Load::default()), "no inner packet, one datagram");
+    }
+
+    #[test]
+    fn frames_that_wait_take_no_more_memory_than_there_is() {
+        let mut stuck = Stuck::new();
+        stuck.keep(b"train", 5, Load::default());
+        let (bytes, trains) = (stuck.bytes.capacity(), stuck.trains.capacity());
+        (0..10_000).for_each(|_| stuck.keep_first(&[7; 64]));
+        assert_eq!((stuck.bytes.capacity(), stuck.trains.capacity()), (bytes, trains));
+        assert_eq!(kept(&stuck).last(), Some(&&b"train"[..]), "the train is still there");
+    }
+}
