@@ -104,6 +104,10 @@ impl Flags {
         false
     }
 
+    fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
     fn may_receive(&self) -> bool {
         self.receiving.load(Ordering::Relaxed)
     }

@@ -41,7 +41,7 @@ pub struct TrainFigures {
     pub gap_of: String,
     /// From the beginning of that time until every train had arrived again; `None` if one never did.
     pub back: Option<Duration>,
-    /// The longest time that the sender itself stood still: the machine's fault, and no network's.
+    /// The longest time that the sender itself was late: the machine's fault, and no network's.
     pub standstill: Duration,
 }
 
@@ -64,6 +64,8 @@ pub struct FlowFigures {
 pub(super) struct TrainLog {
     /// When each was sent.
     pub(super) sent: Vec<Tick>,
+    /// When datagrams were due and when they were sent, of all trains together; kept with the first.
+    pub(super) late: Vec<(Tick, Tick)>,
     /// When each first arrived.
     pub(super) arrived: Vec<Tick>,
     /// When second copies arrived.
@@ -114,7 +116,9 @@ impl Account {
             let first = arrivals.get(arrivals.partition_point(|at| *at < from));
             let back = first.map(|first| time(first - from));
             total.back = total.back.zip(back).map(|(one, other)| one.max(other));
-            total.standstill = total.standstill.max(longest_pause(&log.sent, from..to));
+            let late = log.late.iter().filter(|(due, _)| (from..to).contains(due));
+            let latest = late.map(|(due, sent)| sent.saturating_sub(*due)).max().unwrap_or(0);
+            total.standstill = total.standstill.max(time(latest));
         }
         total
     }
@@ -197,12 +201,6 @@ fn longest_silence(sent: &[Tick], arrivals: &[Tick], within: Range<Tick>, over: 
     time(longest)
 }
 
-/// The longest time between two of these, ascending, that begins within.
-fn longest_pause(ascending: &[Tick], within: Range<Tick>) -> Duration {
-    let pairs = ascending.windows(2).filter(|pair| within.contains(&pair[0]));
-    time(pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,10 +242,11 @@ mod tests {
     fn while_the_sender_stands_still_nothing_is_missed() {
         let sent = ticks(&[10, 20, 500, 510]);
         let arrived = ticks(&[11, 21, 501, 511]);
-        let log = TrainLog { sent, arrived, ..TrainLog::default() };
+        let late = vec![(1_000, 1_000), (2_000, 2_000), (3_000, 50_000)];
+        let log = TrainLog { sent, arrived, late, ..TrainLog::default() };
         let account = Account { train_names: vec!["t".into()], trains: vec![log], over: ms(520), ..Account::default() };
         let figures = account.trains(ms(0)..ms(520));
-        assert_eq!((figures.gap, figures.standstill), (ms(1), ms(480)));
+        assert_eq!((figures.gap, figures.standstill), (ms(1), ms(470)));
     }
 
     #[test]

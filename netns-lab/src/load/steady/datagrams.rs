@@ -86,12 +86,20 @@ fn send(
     let mut logs = vec![TrainLog::default(); senders.len()];
     let mut due = start.elapsed();
     let mut number = 0u64;
-    while sending.may_send() && !senders.is_empty() {
+    while !senders.is_empty() {
+        let paused = sending.is_paused();
+        if !sending.may_send() {
+            break;
+        }
         let now = start.elapsed();
+        if paused {
+            due = now;
+        }
         if let Some(early) = due.checked_sub(now).filter(|early| !early.is_zero()) {
             thread::sleep(early);
             continue;
         }
+        logs[0].late.push((tick(due), tick(now)));
         due = due.max(now.saturating_sub(CATCH_UP)) + interval;
         payload[2..HEADER].copy_from_slice(&number.to_be_bytes());
         for (index, (socket, to)) in (0u16..).zip(senders) {
