@@ -3,7 +3,7 @@
 //! Nothing here sleeps, opens a socket or knows another crate of meshtun:
 //!
 //! - [`clock`]: a time that goes on only when it is told to.
-//! - [`line`]: decides, by a seed, what one direction of a path loses, delays, duplicates, reorders, corrupts, blocks
+//! - [`mod@line`]: decides, by a seed, what one direction of a path loses, delays, duplicates, reorders, corrupts, blocks
 //!   and limits: the same seed gives the same fates.
 //! - [`underlay`]: carries datagrams between addresses, over such lines.
 //! - [`packet`]: inner packets of IPv4 and IPv6 with correct checksums, and their verification.
