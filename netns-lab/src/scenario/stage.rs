@@ -1,9 +1,12 @@
 //! The stage of one run: the lab, the tool that joins its sites, and what can be done to them.
 
+mod flows;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use self::flows::{TRIES, chosen_in_time, first_source_port, next_port, train};
 use super::{
     Figures, ScenarioError,
     action::{self, Place, Weather, ask},
@@ -18,7 +21,7 @@ use crate::{
     firewall::Firewall,
     load::{
         Marker,
-        steady::{Stream, TRAIN_PORT, Train},
+        steady::{Stream, Train},
     },
     mesh::{BASE_PORT, Pairs},
     program::Program,
@@ -31,9 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Channels for which ports are set aside: the most that a scenario has.
 const PORTS: u16 = 16;
-
-/// Source ports that are tried until one falls into a channel: of 16, all but once in ten million.
-const TRIES: u16 = 256;
 
 /// A lab with a tool in it.
 pub(super) struct Stage {
@@ -448,49 +448,6 @@ fn hash_by_ports(gateway: &Node) -> Result<(), ScenarioError> {
         gateway.set_sysctl(&format!("net.{family}.fib_multipath_hash_fields"), FIVE)?;
     }
     Ok(())
-}
-
-fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
-    let address = |site: &Site| if ipv6 { site.host_v6.into() } else { site.host_v4.into() };
-    Train {
-        name: format!("{}→{} {what}", from.name(), to.name()),
-        from: from.host.clone(),
-        source: address(from),
-        port,
-        to: to.host.clone(),
-        destination: address(to),
-    }
-}
-
-/// Source ports towards a site: a range of its own for each.
-fn first_source_port(to: &Site) -> u16 {
-    TRAIN_PORT + 1000 + u16::from(to.number) * PORTS * TRIES
-}
-
-fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
-    *port += 1;
-    (*port - begin < TRIES).then_some(*port)
-}
-
-/// As [`chosen`], and tries for a while: on a machine that stood still every channel may be down for a moment.
-fn chosen_in_time(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
-    let begun = Instant::now();
-    loop {
-        match chosen(from, to, port) {
-            Err(ScenarioError::Command { .. }) if begun.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            device => return device,
-        }
-    }
-}
-
-/// The device that a gateway's kernel chooses for a train.
-fn chosen(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
-    let way = format!("{} from {} iif {LAN}", to.host_v4, from.host_v4);
-    let said = ask(&from.gateway, &format!("ip route get {way} ipproto udp sport {port} dport {TRAIN_PORT}"))?;
-    let mut words = said.split_ascii_whitespace().skip_while(|word| *word != "dev");
-    Ok(words.nth(1).unwrap_or_default().to_owned())
 }
 
 /// Polls until it holds, and tells how long that took; `None` if it does not in time.
