@@ -79,10 +79,30 @@ fn a_channel_that_keeps_failing_is_held_down_for_longer_each_time() {
         faults.block(&bed, 0, 0, true);
         eventually("the channel is down", || !has_carrier(&bed, 1, 0));
         faults.block(&bed, 0, 0, false);
-        let held = |site: usize| bed.channels(site)[0]["state"] == "held";
-        eventually("it is held down", || held(0) || held(1));
-        let problem = bed.channels(usize::from(!held(0)))[0]["problem"].to_string();
-        assert!(problem.contains("held down"), "{problem}");
+        let is_held = |site: usize| {
+            let channel = &bed.channels(site)[0];
+            channel["state"] == "held"
+                && channel["problem"].as_str().is_some_and(|problem| problem.contains("held down"))
+        };
+        eventually("it is held down", || is_held(0) || is_held(1));
+        bed.wait_until_up();
+    });
+}
+
+#[test]
+fn a_link_of_which_no_channel_is_left_comes_back_at_once_however_often_it_failed() {
+    trial::run_with_tun(|| {
+        let mut bed = Bed::two_gateways(2, Family::V4);
+        let faults = Faults::of(&bed);
+        for _ in 0..6 {
+            let block = |blocked| [0, 1].iter().for_each(|channel| faults.block(&bed, 0, *channel, blocked));
+            block(true);
+            eventually("the link is down", || (0..2).all(|channel| !has_carrier(&bed, 1, channel)));
+            block(false);
+            let began = Instant::now();
+            eventually("a channel carries", || (0..2).any(|channel| has_carrier(&bed, 0, channel)));
+            assert!(began.elapsed() < SOON, "the sixth failure would cost 16 s: {:?}", began.elapsed());
+        }
         bed.wait_until_up();
     });
 }

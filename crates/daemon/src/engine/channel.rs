@@ -325,6 +325,15 @@ impl Channel {
         self.view = view.clone();
     }
 
+    /// Whether the channel kept failing, and waits.
+    pub(super) fn is_held(&self, now: Instant) -> bool {
+        probes::is_held(&self.conversation, now)
+    }
+
+    pub(super) fn waive_hold_down(&mut self, now: Instant) {
+        self.conversation.waive_hold_down(now);
+    }
+
     /// Probes as the file says from here on.
     pub(super) fn set_probe(&mut self, now: Instant, settings: Settings) {
         self.conversation.set_probe(now, settings);

@@ -54,6 +54,17 @@ impl Engine {
         }
     }
 
+    /// A channel that flaps is held down for the sake of those that carry in its place. Where none does, it is better than
+    /// nothing; both ends see it alike, for they take carrier together.
+    pub(super) fn waive_hold_downs(&mut self, now: Instant) {
+        let dead = |link: &&LinkState| self.channels_of(link).iter().all(|channel| !channel.carrier.is_up());
+        let of_dead = self.links.iter().filter(dead).flat_map(|link| self.channels_of(link));
+        let held: Vec<ChannelId> = of_dead.filter(|channel| channel.is_held(now)).map(|channel| channel.id).collect();
+        for id in held {
+            self.with_channel(id, now, |channel, _| channel.waive_hold_down(now));
+        }
+    }
+
     /// Takes over a channel whose halves are with the data plane. Its link is there.
     pub(super) fn adopt(&mut self, parts: ChannelParts, now: Instant) {
         self.next_id = self.next_id.max(parts.id.0 + 1);

@@ -208,6 +208,7 @@ impl Engine {
                 Input::Deadline => self.handle_deadlines(now),
                 Input::Fold => {
                     self.each_channel(now, |channel| channel.fold(now));
+                    self.waive_hold_downs(now);
                     self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
                     self.remake_failed(now);

@@ -168,6 +168,12 @@ impl Liveness {
         self.needed = 1;
     }
 
+    /// Holds the channel down no longer: there is no other that could carry in its place.
+    pub fn waive_hold_down(&mut self, now: Instant) {
+        self.hold.waive();
+        self.step(now);
+    }
+
     /// An authentic message came at this time.
     pub fn heard(&mut self, at: Instant) {
         if at > self.heard {

@@ -25,6 +25,14 @@ impl Channel {
         }
     }
 
+    /// Holds a channel that kept failing down no longer: no other of its link carries. The peer does the same.
+    pub fn waive_hold_down(&mut self, now: Instant) {
+        if let Some(liveness) = &mut self.liveness {
+            liveness.waive_hold_down(now);
+        }
+        self.go_on_probing(now);
+    }
+
     /// A session is in use, or another one than before.
     pub(super) fn connect(&mut self, now: Instant) {
         let Some(liveness) = &mut self.liveness else { return self.go_up() };

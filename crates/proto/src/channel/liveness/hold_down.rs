@@ -37,6 +37,11 @@ impl HoldDown {
         self.until = None;
     }
 
+    /// Lets go of the channel before its time; the next failure costs what it would have cost.
+    pub(super) fn waive(&mut self) {
+        self.until = None;
+    }
+
     /// Other settings; what was imposed is shortened, never lengthened.
     pub(super) fn set_most(&mut self, now: Instant, most: Duration) {
         self.most = most;

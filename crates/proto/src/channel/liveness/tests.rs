@@ -111,6 +111,23 @@ fn an_end_that_is_not_ready_stays_down() {
 }
 
 #[test]
+fn a_hold_down_that_is_waived_at_both_ends_holds_nothing_up() {
+    let mut two = Two::connected(Settings::default());
+    two.ends.iter_mut().for_each(|end| end.hold.fail_often(two.now));
+    two.passes = [false; 2];
+    two.run(2000 * MS);
+    two.passes = [true; 2];
+    two.run(2000 * MS);
+    assert_eq!(two.states(), [Down, Down]);
+    two.ends[0].waive_hold_down(two.now);
+    two.run(2000 * MS);
+    assert_ne!(two.states()[0], Up, "the other end holds it down");
+    two.ends[1].waive_hold_down(two.now);
+    two.run(300 * MS);
+    assert_eq!(two.states(), [Up, Up]);
+}
+
+#[test]
 fn a_signal_that_was_overtaken_tells_nothing_but_that_the_peer_lives() {
     let (mut end, now) = in_state(Up);
     end.take_signal(now, now, &signal(Up, 10));
