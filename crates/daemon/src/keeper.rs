@@ -16,7 +16,7 @@ mod watch;
 use std::sync::Arc;
 
 use meshtun_config::View;
-use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Step, difference};
+use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Step, difference, repair};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -52,6 +52,18 @@ pub(crate) enum Finding {
     Alarms(Vec<String>),
 }
 
+/// What became of a wish.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// The steps that were made.
+    pub(crate) steps: Vec<Step>,
+    /// What could not be made, and is tried again.
+    pub(crate) problems: Vec<String>,
+}
+
+/// What the kernel does on its own in answer to a step takes another round.
+const ROUNDS: usize = 3;
+
 /// The findings, in their order.
 pub(crate) type Findings = mpsc::UnboundedReceiver<Finding>;
 
@@ -75,28 +87,40 @@ impl Keeper {
         Ok((Keeper { shared, findings: sender, task }, findings))
     }
 
-    /// Makes the kernel as this view wants it, and keeps it so from here on; the steps that were made. Devices that a
-    /// person has set down stay down.
+    /// Makes the kernel as this view wants it, and keeps it so from here on. Devices that a person has set down stay down.
     ///
-    /// # Errors
-    /// As [`Network::converge`]: if something foreign is in the way all stays as it was, what else could not be made is
-    /// tried again.
-    pub(crate) async fn want(&self, view: View, surroundings: Surroundings) -> Result<Vec<Step>, ConvergeError> {
-        let Shared { network, state } = &*self.shared;
-        let mut state = state.lock().await;
-        let actual = network.actual(state.desired()).await?;
+    /// What cannot be made now, because something foreign is in the way or the kernel refuses, is told and stays wanted: it
+    /// is tried again until it is made. `unreachable` routes come first, and nothing stops them.
+    pub(crate) async fn want(&self, view: View, surroundings: Surroundings) -> Made {
+        let mut state = self.shared.state.lock().await;
+        state.want(view, surroundings);
+        let mut made = Made::default();
+        if let Err(error) = self.make(&mut state, &mut made).await {
+            made.problems.push(error.to_string());
+        }
+        made
+    }
+
+    async fn make(&self, state: &mut State, made: &mut Made) -> Result<(), NetworkError> {
+        let network = &self.shared.network;
+        let mut actual = network.actual(state.desired()).await?;
         self.tell(state.note_set_down(&actual));
-        let before = state.want(view, surroundings);
-        let made = match network.converge(state.desired(), Protection::Keep).await {
-            Err(error @ ConvergeError::Foreign(_)) => {
-                state.put_back(before);
-                return Err(error);
+        for _ in 0..ROUNDS {
+            let repair = repair(state.desired(), &actual, &state.known);
+            made.problems = repair.foreign.iter().map(ToString::to_string).collect();
+            if repair.steps.is_empty() {
+                break;
             }
-            made => made?,
-        };
-        let actual = network.actual(state.desired()).await?;
+            for step in repair.steps {
+                match network.apply(&step).await {
+                    Ok(()) => made.steps.push(step),
+                    Err(error) => made.problems.push(error.to_string()),
+                }
+            }
+            actual = network.actual(state.desired()).await?;
+        }
         self.tell(state.know(&actual));
-        Ok(made)
+        Ok(())
     }
 
     /// The steps that [`Keeper::want`] would make.

@@ -512,7 +512,10 @@ impl Channel {
             }
             Ok(false) => {}
             // The device is gone, and its carrier with it.
-            Err(_) => self.journal.down(&reason, now - self.history.carrier_changed),
+            Err(_) => {
+                self.journal.down(&reason, now - self.history.carrier_changed);
+                (self.history.carrier_changed, self.has_fallen) = (now, true);
+            }
         }
         if self.carrier.is_slow() {
             self.journal.slow_loss(now);

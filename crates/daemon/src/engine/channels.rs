@@ -77,6 +77,8 @@ impl Engine {
             let before = self.links[place].channels.partition_point(|id| number(id) < Some(channel.view.number));
             self.links[place].channels.insert(before, channel.id);
         }
+        // The link's narrowest path may be another.
+        self.path_news.push(channel.id);
         self.channels.insert(channel.id, channel);
     }
 
@@ -129,7 +131,13 @@ impl Engine {
     pub(super) fn forget(&mut self, id: ChannelId) -> Option<Channel> {
         self.plane.remove_channel(id);
         self.deadlines.set(id, None);
-        self.links.iter_mut().for_each(|link| link.channels.retain(|channel| *channel != id));
+        for link in &mut self.links {
+            let had = link.channels.len();
+            link.channels.retain(|channel| *channel != id);
+            if link.channels.len() < had {
+                self.path_news.extend(link.channels.first());
+            }
+        }
         self.channels.remove(&id)
     }
 

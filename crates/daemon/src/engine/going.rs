@@ -92,9 +92,8 @@ impl Engine {
 
     /// Makes the kernel's routes as they shall be now.
     async fn route(&mut self) {
-        if let Err(error) = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await {
-            tracing::error!("{error}");
-        }
+        let made = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await;
+        made.problems.iter().for_each(|problem| tracing::error!("{problem}; it is tried again"));
     }
 
     /// Begins a channel's conversation anew. What was left of the one before ends.

@@ -21,6 +21,7 @@ mod going;
 mod heal;
 mod inputs;
 mod journal;
+mod missing;
 mod mtu;
 mod probes;
 mod reload;
@@ -46,6 +47,7 @@ use self::{
     channel::Channel,
     deadlines::Deadlines,
     inputs::Input,
+    missing::Missing,
     tidings::{Health, Tidings},
 };
 pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
@@ -93,6 +95,10 @@ pub(crate) struct Engine {
     path_news: Vec<ChannelId>,
     /// The MTU of each link that its underlay seemed to leave at first.
     ceilings: BTreeMap<String, u16>,
+    /// When it is looked whether a narrow underlay is wide again.
+    widen_at: Option<Instant>,
+    /// Channels of the file that could not be made.
+    missing: Vec<Missing>,
     /// Channels whose peers said goodbye.
     parting: BTreeSet<ChannelId>,
     /// The change that goes on.
@@ -178,6 +184,8 @@ impl Engine {
             fallen: Vec::new(),
             path_news: Vec::new(),
             ceilings: BTreeMap::new(),
+            widen_at: None,
+            missing: Vec::new(),
             parting: BTreeSet::new(),
             change: None,
             waiting: VecDeque::new(),
@@ -212,6 +220,8 @@ impl Engine {
                     self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
                     self.remake_failed(now);
+                    self.make_missing(now);
+                    self.look_for_width(now).await;
                 }
                 Input::Found(finding) => self.handle_finding(finding, now),
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
@@ -248,7 +258,7 @@ impl Engine {
             std::mem::take(&mut self.hooks).finish(HookEvent::Down, facts, HOOKS_AT_THE_END).await;
         }
         self.plane.settle();
-        self.linger(now + self.under_way(reason)).await;
+        self.linger(Instant::now() + self.under_way(reason)).await;
         // The descriptors go with the channels and the workers.
         drop(self.channels);
         self.plane.shutdown();

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use meshtun_dataplane::{ChannelId, Command};
+use meshtun_proto::channel::path_mtu::RAISE_AFTER;
 
 use super::Engine;
 use crate::surroundings;
@@ -23,7 +24,8 @@ impl Engine {
         };
         match lower(mtu, datagram, underlay) {
             Some(lower) => {
-                self.ceilings.insert(self.links[link].view.name.clone(), lower);
+                self.set_ceiling(link, lower, Instant::now());
+                self.widen_at = Some(Instant::now() + RAISE_AFTER);
                 self.set_mtu(link, lower).await;
             }
             None => self.with_channel(id, Instant::now(), |channel, _| channel.cannot_shrink(Instant::now(), datagram)),
@@ -60,19 +62,53 @@ impl Engine {
         }
     }
 
+    /// What the underlay's device leaves is another: the paths are looked at anew.
+    fn set_ceiling(&mut self, link: usize, ceiling: u16, now: Instant) {
+        self.ceilings.insert(self.links[link].view.name.clone(), ceiling);
+        for id in self.links[link].channels.clone() {
+            self.with_channel(id, now, |channel, _| channel.discover_path_mtu(ceiling));
+            self.path_news.push(id);
+        }
+    }
+
+    /// Looks, a while after the underlay's devices turned out to be narrower than they were, whether they are wide again.
+    pub(super) async fn look_for_width(&mut self, now: Instant) {
+        if self.widen_at.take_if(|at| *at <= now).is_none() {
+            return;
+        }
+        let Ok((found, _)) = surroundings::look(&self.network, &self.gateway.view).await else { return };
+        for link in 0..self.links.len() {
+            let name = &self.links[link].view.name;
+            let (Some(&wide), Some(&before)) = (found.mtus.get(name), self.ceilings.get(name)) else { continue };
+            if wide > before {
+                self.set_ceiling(link, wide, now);
+            } else {
+                self.widen_at = Some(now + RAISE_AFTER);
+            }
+        }
+    }
+
     async fn set_mtu(&mut self, link: usize, mtu: u16) {
         let name = &self.links[link].view.name;
-        match self.mtu(name) {
-            before if mtu < before => {
-                tracing::warn!(link = name, "mtu {before} is too much for the underlay: {mtu} from here on");
-            }
-            before => tracing::info!(link = name, "the underlay takes more again: mtu {mtu} instead of {before}"),
+        let before = self.mtu(name);
+        if mtu < before {
+            tracing::warn!(link = name, "mtu {before} is too much for the underlay: {mtu} from here on");
+        } else {
+            tracing::info!(link = name, "the underlay takes more again: mtu {mtu} instead of {before}");
         }
         self.surroundings.mtus.insert(name.clone(), mtu);
-        match self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await {
-            Ok(_) => self.links[link].channels.iter().for_each(|id| self.plane.send(*id, Command::Mtu(mtu))),
-            Err(error) => tracing::error!("{error}"),
+        // Halves drop what is longer than they were told: they hear of more before the kernel gives it, of less after.
+        let tell = |engine: &Engine| {
+            engine.links[link].channels.iter().for_each(|id| engine.plane.send(*id, Command::Mtu(mtu)));
+        };
+        if mtu > before {
+            tell(self);
         }
+        let made = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await;
+        for problem in made.problems {
+            tracing::error!(link = self.links[link].view.name, "{problem}; it is tried again");
+        }
+        tell(self);
     }
 }
 

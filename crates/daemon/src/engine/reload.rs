@@ -253,6 +253,8 @@ impl Engine {
 
     /// What went has ended: the rest of the new file.
     pub(super) async fn finish_reload(&mut self, reloading: Reloading, now: Instant) {
+        // While those are there whose last words they are.
+        self.hear(now);
         let Reloading { caller, going, coming, mut sockets, mtus, mut done, .. } = reloading;
         let mut stays_down = BTreeSet::new();
         for id in going {
@@ -277,9 +279,9 @@ impl Engine {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let name = format!("{}/{}", name.0, name.1);
-                    tracing::error!(channel = name, "{error}");
-                    done.warnings.push(format!("channel {name}: {error}"));
+                    done.warnings.push(format!("channel {}/{}: {error}; it is tried again", name.0, name.1));
+                    let taken_down = stays_down.contains(&name);
+                    self.miss(name, &error, taken_down, now);
                 }
             }
         }
@@ -292,7 +294,7 @@ impl Engine {
         self.end_reload(caller, answer);
     }
 
-    fn make_new(
+    pub(super) fn make_new(
         &mut self,
         link: &str,
         number: u16,
@@ -310,12 +312,11 @@ impl Engine {
     }
 
     async fn make_so(&mut self, view: View, done: &mut Reloaded) {
-        match self.keeper.want(view, self.surroundings.clone()).await {
-            Ok(made) => done.steps.extend(made.iter().map(Step::to_string)),
-            Err(error) => {
-                tracing::error!("{error}");
-                done.warnings.push(error.to_string());
-            }
+        let made = self.keeper.want(view, self.surroundings.clone()).await;
+        done.steps.extend(made.steps.iter().map(Step::to_string));
+        for problem in made.problems {
+            tracing::error!("{problem}; it is tried again");
+            done.warnings.push(problem);
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
         gateway: gateway(&engine.gateway.view),
         links,
         dropped,
-        alarms: engine.alarms.clone(),
+        alarms: engine.alarms.iter().chain(engine.missing.iter().map(|missing| &missing.problem)).cloned().collect(),
         hooks: engine.hooks.gateway_status(),
     }
 }

@@ -27,16 +27,10 @@ impl State {
         State { view, desired, known: BTreeMap::new(), held: BTreeSet::new(), alarms: None }
     }
 
-    /// Something else is wanted from here on; gives what was wanted before, for [`State::put_back`].
-    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) -> (View, Desired) {
-        let desired = std::mem::replace(&mut self.desired, desired(&view, &surroundings));
-        let view = std::mem::replace(&mut self.view, view);
-        self.mark_held();
-        (view, desired)
-    }
-
-    pub(super) fn put_back(&mut self, (view, desired): (View, Desired)) {
-        (self.view, self.desired) = (view, desired);
+    /// Something else is wanted from here on.
+    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) {
+        self.desired = desired(&view, &surroundings);
+        self.view = view;
         self.mark_held();
     }
 
