@@ -271,8 +271,7 @@ impl Channel {
     /// Begins with a conversation that was just made, unless a person wants the channel down.
     pub(super) fn begin(&mut self, conversation: Conversation, now: Instant) {
         self.conversation = conversation;
-        self.has_path_news = self.path_mtu.is_some();
-        self.discover_path_mtu(self.ceiling);
+        self.conversation.discover_path_mtu(self.ceiling, self.path_mtu);
         self.conversation.set_initiates(self.endpoint.current().is_some(), now);
         if self.held_down || self.taken_down {
             self.conversation.close(now, Reason::Down, Duration::ZERO);
@@ -396,7 +395,7 @@ impl Channel {
 
     /// Finds out whether the path takes packets as long as this.
     pub(super) fn discover_path_mtu(&mut self, mtu: u16) {
-        self.conversation.discover_path_mtu(mtu);
+        self.conversation.discover_path_mtu(mtu, None);
         (self.path_mtu, self.ceiling) = (None, mtu);
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct Engine {
     notifier: Notifier,
     /// Channels that have just lost their carrier.
     fallen: Vec<ChannelId>,
+    /// Channels whose devices others read, and until when.
+    lent: Vec<(ChannelId, Instant)>,
     /// Channels whose paths take longer or shorter packets than before.
     path_news: Vec<ChannelId>,
     /// The MTU of each link that its underlay seemed to leave at first.
@@ -182,6 +184,7 @@ impl Engine {
             files,
             notifier,
             fallen: Vec::new(),
+            lent: Vec::new(),
             path_news: Vec::new(),
             ceilings: BTreeMap::new(),
             widen_at: None,
@@ -221,6 +224,7 @@ impl Engine {
                     self.want_names(now);
                     self.remake_failed(now);
                     self.make_missing(now);
+                    self.give_back(now);
                     self.look_for_width(now).await;
                 }
                 Input::Found(finding) => self.handle_finding(finding, now),

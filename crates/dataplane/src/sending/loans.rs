@@ -22,9 +22,9 @@ pub(super) struct Loans {
 }
 
 impl Loans {
-    /// The devices to read, the half's own first.
+    /// The devices to read, the half's own last: what is borrowed runs empty, and its own may be busy for long.
     pub(super) fn devices<'a>(&'a self, own: &'a Arc<Tun>) -> impl Iterator<Item = &'a Arc<Tun>> {
-        (!self.is_lent).then_some(own).into_iter().chain(self.borrowed.iter().map(|(_, device)| device))
+        self.borrowed.iter().map(|(_, device)| device).chain((!self.is_lent).then_some(own))
     }
 
     /// Reads a borrowed device no longer, and tells whose it is. `None` if it is not borrowed.

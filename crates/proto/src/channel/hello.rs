@@ -65,6 +65,9 @@ impl Greeting {
     }
 }
 
+/// Exchanges of hellos that may fail in a row without a word before a peer is taken for one that is not ours.
+const PATIENCE_WITH_SILENCE: u32 = 4;
+
 impl Channel {
     /// The peer holds the keys of a session that we answered.
     pub(super) fn confirm(&mut self, now: Instant, index: u32) {
@@ -237,7 +240,9 @@ impl Channel {
         self.silent_greetings = if is_silence { self.silent_greetings.saturating_add(1) } else { 0 };
         // While a session is in use, whoever failed to greet was somebody else, and the channel's own pace is not his to set.
         if self.sessions.used().is_none() {
-            self.timers.slow = !is_silence || self.silent_greetings > 1;
+            // One whose hello once matched is the right one, however much is lost.
+            let is_stranger = self.peer_life == 0 && self.silent_greetings > PATIENCE_WITH_SILENCE;
+            self.timers.slow = !is_silence || is_stranger;
             self.timers.not_before = now + self.until_retry();
         }
         self.unmatched = Some(why.clone());

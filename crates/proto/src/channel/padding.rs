@@ -10,8 +10,11 @@ use crate::message::OVERHEAD;
 impl Channel {
     /// Finds out from now on whether the path takes inner packets of `mtu` bytes, and if not how long they may be
     /// ([`Output::PathMtu`]). Towards plain WireGuard nothing is found out.
-    pub fn discover_path_mtu(&mut self, mtu: u16) {
-        let discovery = || PathMtu::new(mtu.saturating_add(OVERHEAD as u16));
+    ///
+    /// `known`: what the path was known to take before.
+    pub fn discover_path_mtu(&mut self, mtu: u16, known: Option<u16>) {
+        let datagram = |mtu: u16| mtu.saturating_add(OVERHEAD as u16);
+        let discovery = || PathMtu::new(datagram(mtu), known.map(datagram));
         self.path_mtu = (self.peer != Peer::WireGuard).then(discovery);
     }
 

@@ -1,9 +1,10 @@
 //! How long a datagram the path takes (RFC 8899, Datagram Packetization Layer Path MTU Discovery).
 //!
 //! Padded probes find it out, and nothing that ICMP says is believed. While the channel is up, a probe of the size in use
-//! goes out every [`CONFIRM_EVERY`] (section 4.4). When [`MAX_PROBES`] of them in a row stay unanswered, though the peer is
-//! heard, the path has become narrower: the size falls to a base at once, so that traffic goes on, and a search (section
-//! 5.3) finds what the path takes now. [`RAISE_AFTER`] later it is tried whether it takes more again.
+//! goes out every [`CONFIRM_EVERY`] (section 4.4). When [`CONFIRMATIONS`] of them in a row stay unanswered, though small probes
+//! are answered meanwhile, the path has become narrower: the size falls to a base at once, so that traffic goes on, and a
+//! search (section 5.3) finds what the path takes now, which is the old size if all that was chance. [`RAISE_AFTER`] a search
+//! it is tried whether the path takes more again.
 //!
 //! Sizes are bytes of UDP payload.
 
@@ -13,8 +14,10 @@ use std::time::{Duration, Instant};
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
 /// How long an answer may take at least; on a long path, three round trips.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
-/// How often one size is tried (MAX_PROBES, section 5.1.2).
+/// How often one size is tried in a search (MAX_PROBES, section 5.1.2).
 pub const MAX_PROBES: u8 = 3;
+/// How often the size in use is tried before it is given up: it was known to pass, and loss is more likely.
+pub const CONFIRMATIONS: u8 = 6;
 /// How long until a larger size is tried again (PMTU_RAISE_TIMER, section 5.1.1).
 pub const RAISE_AFTER: Duration = Duration::from_secs(600);
 
@@ -37,6 +40,8 @@ pub struct PathMtu {
     raise_at: Option<Instant>,
     sequence: u32,
     answer_within: Duration,
+    /// When the path was last seen to carry small messages both ways.
+    carried_at: Option<Instant>,
 }
 
 /// The path takes `low`; more than `high` it does not take, or is of no use.
@@ -50,7 +55,11 @@ struct Search {
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     size: u16,
+    /// Those that count.
     tries: u8,
+    /// The number of the first and when the last was sent.
+    first: u32,
+    sent: Instant,
 }
 
 /// A probe to send: a frame that is padded until the UDP payload has this size.
@@ -63,18 +72,20 @@ pub struct PaddedProbe {
 }
 
 impl PathMtu {
-    /// For a path on which no datagram is longer than `ceiling`; that it takes these is believed until it is known better.
-    pub fn new(ceiling: u16) -> PathMtu {
+    /// For a path on which no datagram is longer than `ceiling`; that it takes these, or what it was known to take before, is
+    /// believed until it is known better.
+    pub fn new(ceiling: u16, known: Option<u16>) -> PathMtu {
         let ceiling = ceiling.max(LEAST);
         PathMtu {
             ceiling,
-            in_use: ceiling,
+            in_use: known.map_or(ceiling, |known| known.clamp(LEAST, ceiling)),
             search: None,
             probe: None,
             next: None,
             raise_at: None,
             sequence: 0,
             answer_within: ANSWER_WITHIN,
+            carried_at: None,
         }
     }
 
@@ -85,7 +96,16 @@ impl PathMtu {
 
     /// The channel is up: the size in use is confirmed at once.
     pub fn start(&mut self, now: Instant) {
-        self.next.get_or_insert(now);
+        if self.next.is_none() {
+            self.next = Some(now);
+            let is_narrow = self.in_use < self.ceiling && self.search.is_none();
+            self.raise_at = self.raise_at.or(is_narrow.then_some(now + CONFIRM_EVERY));
+        }
+    }
+
+    /// A small message was just seen to have gone both ways.
+    pub fn carried(&mut self, now: Instant) {
+        self.carried_at = Some(now);
     }
 
     /// The channel is down: a probe that is lost now says nothing of sizes.
@@ -106,22 +126,31 @@ impl PathMtu {
     /// Does what is due, and gives the probe to send, if one is.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<PaddedProbe> {
         self.next.filter(|next| *next <= now)?;
-        if let Some(probe) = self.probe.take_if(|probe| probe.tries >= MAX_PROBES) {
+        if let Some(probe) = &mut self.probe {
+            // What is lost while nothing passes says nothing of sizes.
+            probe.tries += u8::from(self.carried_at > Some(probe.sent));
+        }
+        let most = if self.search.is_some() { MAX_PROBES } else { CONFIRMATIONS };
+        if let Some(probe) = self.probe.take_if(|probe| probe.tries >= most) {
             self.refused(probe.size, now);
             // With the search over, there is nothing to send before the next confirmation.
             self.next.filter(|next| *next <= now)?;
         }
-        let before = self.probe.unwrap_or_else(|| Probe { size: self.next_size(now), tries: 0 });
-        self.probe = Some(Probe { tries: before.tries + 1, ..before });
         self.sequence = self.sequence.wrapping_add(1);
+        let first = self.sequence;
+        let before = self.probe.unwrap_or_else(|| Probe { size: self.next_size(now), tries: 0, first, sent: now });
+        self.probe = Some(Probe { sent: now, ..before });
         self.next = Some(now + self.answer_within);
         Some(PaddedProbe { size: before.size, sequence: self.sequence })
     }
 
     /// The peer has received a probe of this size.
     pub fn handle_answer(&mut self, now: Instant, sequence: u32, size: u16) {
-        let is_of =
-            |probe: &mut Probe| probe.size == size && self.sequence.wrapping_sub(sequence) < u32::from(probe.tries);
+        let latest = self.sequence;
+        let is_of = |probe: &mut Probe| {
+            let (age, oldest) = (latest.wrapping_sub(sequence), latest.wrapping_sub(probe.first));
+            probe.size == size && age <= oldest
+        };
         let Some(probe) = self.probe.take_if(is_of) else { return };
         let Some(search) = &mut self.search else { return self.rest(now) };
         search.low = probe.size;
@@ -144,14 +173,14 @@ impl PathMtu {
 
     /// A size went unanswered too often.
     fn refused(&mut self, size: u16, now: Instant) {
-        let low = match self.search {
-            Some(search) => search.low,
-            None => LEAST,
-        };
         if size <= self.in_use {
             self.in_use = if size > BASE { BASE } else { LEAST };
         }
-        self.search = Some(Search { low, high: size.saturating_sub(STEP).max(low) });
+        self.search = Some(match self.search {
+            // It may have been loss after all.
+            None => Search { low: LEAST, high: size },
+            Some(Search { low, .. }) => Search { low, high: size.saturating_sub(STEP).max(low) },
+        });
         self.go_on(now);
     }
 
@@ -179,6 +208,7 @@ mod tests {
         let (end, mut probes) = (*now + span, 0);
         while let Some(next) = discovery.poll_timeout().filter(|next| *next <= end) {
             *now = next.max(*now);
+            discovery.carried(*now - Duration::from_millis(1));
             if let Some(probe) = discovery.handle_timeout(*now) {
                 probes += 1;
                 if probe.size <= width {
@@ -195,7 +225,7 @@ mod tests {
     }
 
     fn started(ceiling: u16) -> (PathMtu, Instant) {
-        let (mut discovery, now) = (PathMtu::new(ceiling), Instant::now());
+        let (mut discovery, now) = (PathMtu::new(ceiling, None), Instant::now());
         discovery.start(now);
         (discovery, now)
     }
@@ -220,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_narrows_under_traffic_falls_to_the_base_within_seven_seconds() {
+    fn a_path_that_narrows_under_traffic_falls_to_the_base_within_nine_seconds() {
         let (mut discovery, mut now) = started(1452);
         run(&mut discovery, &mut now, 1452, seconds(100));
         let mut waited = Duration::ZERO;
         while discovery.in_use() > 1400 {
             run(&mut discovery, &mut now, 1400, Duration::from_millis(100));
             waited += Duration::from_millis(100);
-            assert!(waited <= seconds(7));
+            assert!(waited <= seconds(9));
         }
         assert!(discovery.in_use() >= BASE);
     }
@@ -242,17 +272,45 @@ mod tests {
     }
 
     #[test]
-    fn two_lost_probes_mean_nothing_and_a_channel_that_is_down_means_nothing() {
+    fn lost_probes_mean_nothing_while_nothing_else_passes_either() {
         let (mut discovery, mut now) = started(1452);
-        for _ in 0..2 {
-            discovery.handle_timeout(now).unwrap();
+        for _ in 0..100 {
+            assert_eq!(discovery.handle_timeout(now).unwrap().size, 1452);
             now += ANSWER_WITHIN;
         }
-        let third = discovery.handle_timeout(now).unwrap();
-        discovery.handle_answer(now, third.sequence - 2, 1452);
-        run(&mut discovery, &mut now, 1452, seconds(30));
         assert_eq!(discovery.in_use(), 1452);
-        discovery.handle_timeout(now);
+    }
+
+    #[test]
+    fn a_false_alarm_is_over_with_the_search() {
+        let (mut discovery, mut now) = started(1452);
+        run(&mut discovery, &mut now, 1452, seconds(30));
+        while discovery.in_use() == 1452 {
+            run(&mut discovery, &mut now, 1200, Duration::from_millis(100));
+        }
+        run(&mut discovery, &mut now, 1452, seconds(1));
+        assert_eq!(discovery.in_use(), 1452);
+    }
+
+    #[test]
+    fn what_was_known_is_used_and_more_is_tried_soon() {
+        for (width, found) in [(1380, 1365..=1380), (1452, 1452..=1452)] {
+            let (mut discovery, mut now) = (PathMtu::new(1452, Some(1380)), Instant::now());
+            discovery.start(now);
+            assert_eq!(discovery.in_use(), 1380);
+            run(&mut discovery, &mut now, width, seconds(60));
+            assert!(found.contains(&discovery.in_use()), "{}", discovery.in_use());
+        }
+    }
+
+    #[test]
+    fn an_answer_to_any_of_the_tries_counts_and_a_channel_that_is_down_means_nothing() {
+        let (mut discovery, mut now) = started(1452);
+        let first = discovery.handle_timeout(now).unwrap();
+        now += ANSWER_WITHIN;
+        discovery.handle_timeout(now).unwrap();
+        discovery.handle_answer(now, first.sequence, 1452);
+        assert_eq!(discovery.poll_timeout(), Some(now + CONFIRM_EVERY));
         discovery.stop();
         assert_eq!(discovery.poll_timeout(), None);
         discovery.start(now + seconds(100));

@@ -83,6 +83,9 @@ impl Channel {
             }
             Frame::ProbeReply { sequence, sent_micros, held_micros, signal } => {
                 liveness.take_reply(now, arrived, *sequence, (*sent_micros, *held_micros), signal);
+                if let Some(discovery) = &mut self.path_mtu {
+                    discovery.carried(now);
+                }
             }
             _ => return,
         }

@@ -15,7 +15,7 @@ fn pair(width: u16) -> (World, Rc<Cell<u16>>) {
     let width = Rc::clone(&path);
     world.censor = Some(Box::new(move |_, datagram| datagram.bytes.len() > width.get().into()));
     for end in [A, B] {
-        world.ends[end].channel.discover_path_mtu(MTU);
+        world.ends[end].channel.discover_path_mtu(MTU, None);
     }
     (world, path)
 }

@@ -162,7 +162,8 @@ impl RoundTrip {
 impl Variation {
     fn add(&mut self, transit: i128) {
         let Some(last) = self.last.replace(transit) else { return };
-        let difference = u64::try_from(last.abs_diff(transit)).unwrap_or(u64::MAX);
+        // No more than a minute: the clock is the peer's, and may say anything.
+        let difference = u64::try_from(last.abs_diff(transit)).unwrap_or(u64::MAX).min(60_000_000);
         let before = self.sixteenths.unwrap_or(0);
         self.sixteenths = Some((before - (before + 8) / 16).saturating_add(difference));
     }
