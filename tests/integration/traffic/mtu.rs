@@ -47,6 +47,10 @@ fn a_path_that_becomes_narrower_is_found_out_and_the_channels_stay_up() {
     trial::run_with_tun(|| {
         let bed = Bed::two_gateways(2, Family::V4);
         at_the_edge(bed.host(0), "10.2.0.2", 1420, 28);
+        // Two, where both ends initiated at once.
+        let sessions =
+            || [0, 1].map(|site| bed.channels(site).into_iter().map(|it| it["sessions"].clone()).collect::<Vec<_>>());
+        let before = sessions();
         for gateway in [bed.gateway(0), bed.gateway(1)] {
             // Or the length of a whole train would be judged.
             run(gateway, "ethtool -K underlay tx-udp-segmentation off");
@@ -63,9 +67,8 @@ fn a_path_that_becomes_narrower_is_found_out_and_the_channels_stay_up() {
         run(bed.host(0), &format!("ping -n -c 1 -W 20 -M do -s {} 10.2.0.2", mtu - 28));
         // The hosts are told: their kernels cut what they may.
         run(bed.host(0), "ping -n -c 5 -i 0.2 -W 20 -M want -s 1392 10.2.0.2");
-        for channel in bed.channels(0).iter().chain(&bed.channels(1)) {
-            assert_eq!((&channel["state"], &channel["sessions"]), (&"up".into(), &1.into()), "{channel}");
-        }
+        assert!([0, 1].iter().flat_map(|site| bed.channels(*site)).all(|channel| channel["state"] == "up"));
+        assert_eq!(sessions(), before);
     });
 }
 
