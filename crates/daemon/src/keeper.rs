@@ -16,7 +16,7 @@ mod watch;
 use std::sync::Arc;
 
 use meshtun_config::View;
-use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Step, difference, repair};
+use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Sentry, Step, difference, repair};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
@@ -31,6 +31,8 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     findings: mpsc::UnboundedSender<Finding>,
     task: JoinHandle<()>,
+    /// Waits for neither the task nor a look.
+    sentry: Sentry,
 }
 
 #[derive(Debug)]
@@ -81,10 +83,12 @@ impl Keeper {
         surroundings: Surroundings,
     ) -> Result<(Keeper, Findings), NetworkError> {
         let changes = Changes::new()?;
-        let shared = Arc::new(Shared { network, state: Mutex::new(State::new(view, surroundings)) });
+        let state = State::new(view, surroundings);
+        let sentry = Sentry::start(state.protected())?;
+        let shared = Arc::new(Shared { network, state: Mutex::new(state) });
         let (sender, findings) = mpsc::unbounded_channel();
         let task = tokio::spawn(watch::keep(Arc::clone(&shared), changes, sender.clone()));
-        Ok((Keeper { shared, findings: sender, task }, findings))
+        Ok((Keeper { shared, findings: sender, task, sentry }, findings))
     }
 
     /// Makes the kernel as this view wants it, and keeps it so from here on. Devices that a person has set down stay down.
@@ -143,6 +147,7 @@ impl Keeper {
     pub(crate) async fn stop(&self) {
         let _nobody_heals = self.shared.state.lock().await;
         self.task.abort();
+        self.sentry.stand_down().await;
     }
 }
 

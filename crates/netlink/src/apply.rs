@@ -42,6 +42,13 @@ pub(crate) enum Failure {
     NoSource { src: IpAddr, cause: KernelError },
 }
 
+impl Failure {
+    fn is_there_already(&self) -> bool {
+        const EEXIST: i32 = 17;
+        matches!(self, Failure::Kernel(error) if error.errno() == EEXIST)
+    }
+}
+
 /// Makes a persistent tun device that carries our alias.
 ///
 /// It becomes persistent last: if we are killed before, it vanishes with our descriptor, and never is there a
@@ -185,9 +192,21 @@ pub(crate) async fn remove_qdisc(connection: &Connection, device: &str) -> Resul
     }
 }
 
-/// Makes a route; it fails if one with this prefix and metric is there.
+/// Makes a route; it fails if one with this prefix and metric is there, but for an `unreachable` one, which the
+/// [sentry](crate::Sentry) may have put there since the kernel was looked at.
 pub(crate) async fn add_route(connection: &Connection, route: &Route) -> Result<(), Failure> {
-    put_route(connection, route, NLM_F_CREATE | NLM_F_EXCL).await
+    match put_route(connection, route, NLM_F_CREATE | NLM_F_EXCL).await {
+        Err(failure) if route.kind == RouteKind::Unreachable && failure.is_there_already() => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes an `unreachable` route; `false` if one with this prefix and metric is there.
+pub(crate) async fn restore_route(connection: &Connection, route: &Route) -> Result<bool, Failure> {
+    match put_route(connection, route, NLM_F_CREATE | NLM_F_EXCL).await {
+        Err(failure) if failure.is_there_already() => Ok(false),
+        result => result.map(|()| true),
+    }
 }
 
 /// Replaces a route in one request: atomic for IPv4, nexthop by nexthop for IPv6.

@@ -24,6 +24,7 @@ mod error;
 mod lookup;
 mod network;
 mod read;
+mod sentry;
 mod step;
 mod sysctl;
 
@@ -34,6 +35,7 @@ pub use difference::{Protection, Repair, difference, protection, repair};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};
 pub use lookup::{LocalAddress, Reach};
 pub use network::Network;
+pub use sentry::{Protected, Sentry};
 pub use step::Step;
 
 /// Route protocol number of our routes ("m" in ASCII); no entry of iproute2's `rt_protos` has it.

@@ -1,8 +1,10 @@
 //! Routes that others delete, replace or add.
 
+use std::{thread, time::Duration};
+
 use netns_lab::trial;
 
-use super::{alarms, routes, under_traffic, wait_for_word, with_internet};
+use super::{alarms, leaks_under_traffic, routes, under_traffic, wait_for_word, with_internet};
 use crate::bed::{eventually, run};
 
 #[test]
@@ -14,6 +16,24 @@ fn routes_that_somebody_flushes_come_back() {
             run(bed.gateway(0), "ip -6 route flush proto 109");
         });
         wait_for_word(&bed, "were changed by somebody else; put back: ip route replace");
+    });
+}
+
+/// Such a flush takes the guard along; what leaves is what comes before the kernel's word has woken the daemon.
+#[test]
+fn hardly_a_packet_leaves_in_clear_while_somebody_flushes_a_networks_routes_again_and_again() {
+    trial::run_with_tun(|| {
+        let mut bed = with_internet(2);
+        let (sent, clear) = leaks_under_traffic(&mut bed, |bed| {
+            for _ in 0..10 {
+                run(bed.gateway(0), "ip route flush root 10.2.0.0/24");
+                // Between flushes, so that the figure is that of ten of them.
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        // Half of them are for 10.2.0.0/24 and fd00:2::/64, a quarter for the former alone; looked at ten times a second
+        // and put back then, most of these would leave.
+        assert!(clear * 50 < sent, "{clear} of {sent} packets left in clear");
     });
 }
 

@@ -17,7 +17,7 @@ impl Shared {
     /// Puts back what others have changed, and tells what the engine has to know.
     pub(super) async fn heal(
         &self,
-        changes: &mut Changes,
+        changes: &mut Option<Changes>,
         pace: &mut Pace,
         words: &mut Words,
         findings: &UnboundedSender<Finding>,
@@ -35,7 +35,7 @@ impl Shared {
     async fn look_and_mend(
         &self,
         state: &mut State,
-        changes: &mut Changes,
+        changes: &mut Option<Changes>,
         pace: &mut Pace,
         words: &mut Words,
         tell: &mut impl FnMut(Vec<Finding>),
@@ -57,7 +57,7 @@ impl Shared {
             actual = self.network.actual(state.desired()).await?;
         }
         let made = state.know(&actual);
-        changes.know(actual.own_devices());
+        changes.iter_mut().for_each(|changes| changes.know(actual.own_devices()));
         tell(made);
         tell(set_up);
         self.tell_alarms(state, &actual, &foreign, is_first, tell)

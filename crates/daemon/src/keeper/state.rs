@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshtun_config::View;
-use meshtun_netlink::{Actual, Desired};
+use meshtun_netlink::{Actual, Desired, Protected, RouteKind};
 
 use super::Finding;
 use crate::{desired::desired, surroundings::Surroundings};
@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) known: BTreeMap<String, u32>,
     /// Devices that a person has set down.
     held: BTreeSet<String>,
+    /// Those networks of `desired` that have been made so.
+    protected: Protected,
     /// None before the first look, which tells nothing new.
     pub(super) alarms: Option<Vec<String>>,
 }
@@ -24,7 +26,19 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(view: View, surroundings: Surroundings) -> State {
         let desired = desired(&view, &surroundings);
-        State { view, desired, known: BTreeMap::new(), held: BTreeSet::new(), alarms: None }
+        let (known, held, protected) = (BTreeMap::new(), BTreeSet::new(), Protected::default());
+        let state = State { view, desired, known, held, protected, alarms: None };
+        state.protect();
+        state
+    }
+
+    pub(super) fn protected(&self) -> Protected {
+        self.protected.clone()
+    }
+
+    fn protect(&self) {
+        let unreachable = self.desired.routes.iter().filter(|route| route.kind == RouteKind::Unreachable);
+        self.protected.set(unreachable.map(|route| route.prefix));
     }
 
     /// Something else is wanted from here on.
@@ -72,6 +86,7 @@ impl State {
         let desired: BTreeSet<&str> = self.desired.devices.iter().map(|device| device.name.as_str()).collect();
         self.known = gone.filter(|(name, _)| desired.contains(name.as_str())).collect();
         self.known.extend(known);
+        self.protect();
         made
     }
 

@@ -15,7 +15,8 @@ use super::{Finding, Shared, pace::Pace};
 use crate::{limiter::Limiter, prefixes::prefixes};
 
 /// Keeps until the engine is gone.
-pub(super) async fn keep(shared: Arc<Shared>, mut changes: Changes, findings: UnboundedSender<Finding>) {
+pub(super) async fn keep(shared: Arc<Shared>, changes: Changes, findings: UnboundedSender<Finding>) {
+    let mut changes = Some(changes);
     let mut pace = Pace::new(Instant::now());
     let mut words = Words::new();
     // The first look only learns what there is.
@@ -24,14 +25,15 @@ pub(super) async fn keep(shared: Arc<Shared>, mut changes: Changes, findings: Un
         tokio::select! {
             told = told_of(&shared, &mut changes) => match told {
                 true => sleep_until(pace.next_look(Instant::now()).into()).await,
-                false => {
-                    changes = begin_again().await;
-                }
+                false => changes = None,
             },
             () = sleep(rest) => {}
         }
+        if changes.is_none() {
+            changes = begin_again(&mut words);
+        }
         // What comes from here on is looked at again.
-        changes.forget();
+        changes.iter_mut().for_each(Changes::forget);
         let begun = Instant::now();
         pace.looked(begun);
         shared.heal(&mut changes, &mut pace, &mut words, &findings).await;
@@ -39,8 +41,9 @@ pub(super) async fn keep(shared: Arc<Shared>, mut changes: Changes, findings: Un
     }
 }
 
-/// Waits for a change that concerns us; `false` if there is no more word of changes.
-async fn told_of(shared: &Shared, changes: &mut Changes) -> bool {
+/// Waits for a change that concerns us, for ever where nothing tells of any; `false` if there is no more word of changes.
+async fn told_of(shared: &Shared, changes: &mut Option<Changes>) -> bool {
+    let Some(changes) = changes else { return std::future::pending().await };
     loop {
         match changes.next().await {
             None => return false,
@@ -56,18 +59,18 @@ async fn told_of(shared: &Shared, changes: &mut Changes) -> bool {
     }
 }
 
-/// The socket was lost, for want of memory perhaps: audits go on, and so does the daemon.
-async fn begin_again() -> Changes {
-    loop {
-        match Changes::new() {
-            Ok(changes) => return changes,
-            Err(error) => tracing::error!("no word of changes to devices and routes any more: {error}; trying again"),
+/// The socket was lost, for want of memory perhaps: audits go on, each tries anew, and the daemon goes on.
+fn begin_again(words: &mut Words) -> Option<Changes> {
+    match Changes::new() {
+        Ok(changes) => Some(changes),
+        Err(error) => {
+            if words.failed.admit(Instant::now()).is_some() {
+                tracing::error!("no word of changes to devices and routes any more: {error}; each audit tries again");
+            }
+            None
         }
-        sleep(LOST).await;
     }
 }
-
-const LOST: Duration = Duration::from_secs(5);
 
 /// What the log is told, and how often.
 pub(super) struct Words {

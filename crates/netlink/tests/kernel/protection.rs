@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use meshtun_netlink::{Network, Protection, Reach, RouteKind};
+use meshtun_netlink::{Network, Protected, Protection, Reach, Route, RouteKind, Sentry};
 use meshtun_sys::netns::Namespace;
 
 use crate::support::{THERE, carrier, gateway_tests, link, routes, sh};
@@ -65,6 +65,37 @@ gateway_tests! {
             assert_eq!(gateway.way_to(there).await, "wan0");
         }
         assert_eq!(sh("ip route show proto 109; ip -6 route show proto 109"), "");
+    }
+
+    async fn unreachable_routes_that_somebody_flushes_are_back_before_anybody_looks_until_the_sentry_stands_down(
+        gateway: Gateway
+    ) {
+        let mut desired = link(1);
+        let prefixes: Vec<_> = desired.routes[..2].iter().map(|route| route.prefix).collect();
+        desired.routes.extend(prefixes.iter().map(|prefix| Route::guard(*prefix)));
+        gateway.up(&desired).await;
+        let protected = Protected::default();
+        protected.set(prefixes.clone());
+        let sentry = Sentry::start(protected.clone()).unwrap();
+        let flush = "ip route flush root 10.202.0.0/16; ip -6 route flush root fd00:202::/48";
+        let unreachable = "(ip route; ip -6 route) | grep -c '^unreachable .*proto 1[01]'";
+        let count = async |flush: &'static str, wanted: &'static str, what: &str| {
+            // In a thread, so that this runtime goes on meanwhile, as the daemon's does.
+            let namespace = meshtun_sys::netns::Namespace::current().unwrap();
+            tokio::task::spawn_blocking(move || namespace.run_in(|| sh(flush)).unwrap()).await.unwrap();
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while sh(&format!("{unreachable} || true")).trim() != wanted {
+                assert!(std::time::Instant::now() < deadline, "{what}: {}", sh("ip route; ip -6 route"));
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        for _ in 0..20 {
+            count(flush, "4", "all come back").await;
+        }
+        protected.set([prefixes[1]]);
+        count(flush, "2", "what is no longer protected stays away").await;
+        sentry.stand_down().await;
+        count(flush, "0", "none comes back").await;
     }
 
     async fn a_network_dropped_from_the_file_stays_protected(gateway: Gateway) {
