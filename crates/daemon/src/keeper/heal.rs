@@ -45,9 +45,7 @@ impl Shared {
         let mut set_up = Vec::new();
         let mut foreign = Vec::new();
         for _ in 0..ROUNDS {
-            let down = state.note_set_down(&actual);
-            down.iter().for_each(log_set_down);
-            tell(down);
+            tell(state.note_set_down(&actual));
             set_up.extend(state.note_set_up(&actual));
             let mended = self.mend(state, &actual, pace, words).await;
             foreign = mended.foreign;
@@ -134,12 +132,6 @@ struct Mended {
     /// How many were made.
     steps: usize,
     foreign: Vec<Foreign>,
-}
-
-fn log_set_down(finding: &Finding) {
-    if let Finding::SetDown(device) = finding {
-        tracing::warn!("{device} was set down by somebody else: its channel is out until `ip link set {device} up`");
-    }
 }
 
 /// The first few, as a person would type them.

@@ -15,6 +15,8 @@ pub(super) struct State {
     desired: Desired,
     /// Our devices and their indexes.
     pub(super) known: BTreeMap<String, u32>,
+    /// Those of them that were seen up, by the index that they had then: one that never came up was not set down.
+    seen_up: BTreeMap<String, u32>,
     /// Devices that a person has set down.
     held: BTreeSet<String>,
     /// Those networks of `desired` that have been made so.
@@ -26,8 +28,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(view: View, surroundings: Surroundings) -> State {
         let desired = desired(&view, &surroundings);
-        let (known, held, protected) = (BTreeMap::new(), BTreeSet::new(), Protected::default());
-        let state = State { view, desired, known, held, protected, alarms: None };
+        let (known, seen_up, held) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let state = State { view, desired, known, seen_up, held, protected: Protected::default(), alarms: None };
         state.protect();
         state
     }
@@ -57,8 +59,13 @@ impl State {
         let is_down = |(name, index): &(&String, &u32)| {
             actual.devices.get(*name).is_some_and(|device| device.index == **index && !device.up)
         };
-        let down = self.known.iter().filter(is_down).map(|(name, _)| name.clone());
+        let down = self.seen_up.iter().filter(is_down).map(|(name, _)| name.clone());
         let news: Vec<String> = down.filter(|name| !self.held.contains(name)).collect();
+        for device in &news {
+            tracing::warn!(
+                "{device} was set down by somebody else: its channel is out until `ip link set {device} up`"
+            );
+        }
         self.held.extend(news.iter().cloned());
         self.mark_held();
         news.into_iter().map(Finding::SetDown).collect()
@@ -86,6 +93,10 @@ impl State {
         let desired: BTreeSet<&str> = self.desired.devices.iter().map(|device| device.name.as_str()).collect();
         self.known = gone.filter(|(name, _)| desired.contains(name.as_str())).collect();
         self.known.extend(known);
+        self.seen_up.retain(|name, index| self.known.get(name) == Some(index));
+        let is_up = |(name, _): &(&String, &u32)| actual.devices.get(*name).is_some_and(|device| device.up);
+        let up = self.known.iter().filter(is_up);
+        self.seen_up.extend(up.map(|(name, index)| (name.clone(), *index)));
         self.protect();
         made
     }
@@ -146,6 +157,26 @@ mod tests {
         actual.devices.get_mut("nq1").unwrap().up = true;
         assert_eq!(state.note_set_up(&actual), [Finding::SetUp("nq1".into())]);
         assert_eq!((held(&state), state.note_set_up(&actual)), (0, vec![]));
+    }
+
+    #[test]
+    fn a_device_that_never_came_up_is_not_taken_for_one_that_was_set_down() {
+        let mut state = state();
+        let mut actual = actual(&state);
+        actual.devices.get_mut("nq1").unwrap().up = false;
+        state.know(&actual);
+        assert_eq!(state.note_set_down(&actual), []);
+        actual.devices.get_mut("nq1").unwrap().up = true;
+        state.know(&actual);
+        // Made anew, and it did not come up.
+        let device = actual.devices.get_mut("nq1").unwrap();
+        (device.index, device.up) = (77, false);
+        state.know(&actual);
+        assert_eq!(state.note_set_down(&actual), []);
+        actual.devices.get_mut("nq1").unwrap().up = true;
+        state.know(&actual);
+        actual.devices.get_mut("nq1").unwrap().up = false;
+        assert_eq!(state.note_set_down(&actual), [Finding::SetDown("nq1".into())]);
     }
 
     #[test]
