@@ -2,8 +2,9 @@
 //!
 //! The order, and why:
 //! 1. `unreachable` routes that are missing: whatever happens later, nothing leaks.
-//! 2. Routes that must go, and nexthops over devices that must go: the kernel drops a whole IPv4 multipath route when
-//!    one of its devices is deleted. Where it has dropped one, it comes back over the devices that are left, at once.
+//! 2. Multipath routes that are missing, over the devices that are there and stay: where the kernel has dropped one, and
+//!    where one gets another metric. Then routes that must go, and nexthops over devices that must go: the kernel drops
+//!    a whole IPv4 multipath route when one of its devices is deleted.
 //! 3. Devices that somebody renamed get their names back; devices that must go or that nobody could attach to.
 //! 4. Machine-wide sysctls: a route that comes before them would spread flows badly.
 //! 5. Devices: made, their sysctls (before they go up, or the kernel gives them addresses), settings, address, queue.
@@ -173,7 +174,13 @@ impl<'a> Difference<'a> {
         wanted.into_iter().for_each(|(key, kind)| self.put(key, &kind));
     }
 
+    /// What is missing comes first: a route that only changes its metric is never away.
     fn withdraw(&mut self) {
+        for (key, kind) in self.wanted.clone() {
+            if !self.routes.contains_key(&key) {
+                self.put_over_what_stays(key, &kind);
+            }
+        }
         for (key, kind) in self.routes.clone() {
             let ActualRouteKind::Unicast { nexthops, .. } = kind else { continue };
             match self.wanted.get(&key).cloned() {
@@ -182,11 +189,6 @@ impl<'a> Difference<'a> {
                     self.put_over_what_stays(key, &kind);
                 }
                 Some(_) => {}
-            }
-        }
-        for (key, kind) in self.wanted.clone() {
-            if !self.routes.contains_key(&key) {
-                self.put_over_what_stays(key, &kind);
             }
         }
     }

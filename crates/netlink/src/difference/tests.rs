@@ -292,3 +292,18 @@ fn up(mut actual: Actual, names: &[&str]) -> Actual {
     names.iter().for_each(|name| actual.devices.get_mut(*name).unwrap().carrier = true);
     actual
 }
+
+#[test]
+fn routes_that_only_change_their_metric_are_there_anew_before_the_old_ones_go() {
+    let mut desired = desired(&["nq0", "nq1"]);
+    let actual = converged(&desired);
+    for route in desired.routes.iter_mut().filter(|route| route.metric == 100) {
+        route.metric = 107;
+    }
+    let lines = lines_of(&difference(&desired, &actual, Protection::Keep).unwrap());
+    let [added4, added6, gone4, gone6] = &lines[..] else { panic!("{lines:#?}") };
+    for (added, gone) in [(added4, gone4), (added6, gone6)] {
+        assert!(added.contains(" replace ") && added.contains("metric 107"), "{lines:#?}");
+        assert!(gone.contains(" del ") && gone.contains("metric 100"), "{lines:#?}");
+    }
+}
