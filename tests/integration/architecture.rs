@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("meshtun-proto", &[]),
     ("meshtun-offload", &[]),
     ("meshtun-config", &[]),
+    ("meshtun-openvpn", &[]),
     ("meshtun-sys", &[]),
     ("meshtun-testkit", &[]),
     ("meshtun-netlink", &[]),

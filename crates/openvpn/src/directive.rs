@@ -1,0 +1,5 @@
+//! Configuration files and command lines as words, each with its file and line.
+
+mod place;
+
+pub use place::Place;

@@ -1,0 +1,1 @@
+//! The static key file, and which part of it seals and opens.

@@ -1,0 +1,13 @@
+//! What a point-to-point OpenVPN with a static key does, without a socket, clock, thread or file of its own.
+//!
+//! - [`directive`]: configuration files and command lines as words, each with its file and line.
+//! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
+//! - [`key`]: the static key file, and which part of it seals and opens.
+//!
+//! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
+
+#![forbid(unsafe_code)]
+
+pub mod directive;
+pub mod key;
+pub mod options;
