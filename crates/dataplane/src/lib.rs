@@ -21,6 +21,7 @@
 
 mod command;
 mod counters;
+mod events;
 mod filter;
 mod plane;
 mod queue;
@@ -30,7 +31,8 @@ mod sending;
 mod turn;
 mod worker;
 
-pub use command::{ChannelId, Command, Event, Events, Half};
+pub use command::{ChannelId, Command, Event, Half};
 pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, SendSnapshot};
+pub use events::Events;
 pub use filter::{Filter, Verdict};
 pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};

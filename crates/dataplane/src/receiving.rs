@@ -30,7 +30,7 @@ use meshtun_sys::{
 
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Filter, Half, Verdict,
-    command::EventSender,
+    events::EventSender,
     scratch::{PLACE, PLACES, Scratch},
     turn::{Source, Turn, token},
 };
@@ -83,6 +83,8 @@ pub(crate) struct ReceivingHalf {
     joining: Joining,
     told_of_unknown_session: Option<Instant>,
     errors_in_a_row: u32,
+    /// Its device or socket is gone, and the control side knows.
+    has_failed: bool,
     /// How many trains to ask for with one call.
     batch: usize,
     counters: Arc<Counters>,
@@ -103,6 +105,7 @@ impl ReceivingHalf {
             joining: parts.joining,
             told_of_unknown_session: None,
             errors_in_a_row: 0,
+            has_failed: false,
             batch: RECEIVE_BATCH,
             counters: parts.counters,
             events: parts.events,
@@ -137,7 +140,7 @@ impl ReceivingHalf {
                 Err(error) => {
                     self.errors_in_a_row += 1;
                     if self.errors_in_a_row > ERRORS_IN_A_ROW {
-                        turned = self.fail(error);
+                        self.fail(error);
                     }
                     break;
                 }
@@ -146,7 +149,8 @@ impl ReceivingHalf {
         if self.counters.receiving.messages.get() != messages {
             self.counters.hear(now);
         }
-        self.write(scratch).map_or_else(|error| self.fail(error), |()| turned)
+        self.write_or_fail(scratch);
+        if self.has_failed { Turn::Failed } else { turned }
     }
 
     pub(crate) fn obey(&mut self, command: Command) {
@@ -363,9 +367,10 @@ impl ReceivingHalf {
         self.counters.receiving.drops.add(reason, 1);
     }
 
-    fn fail(&mut self, error: io::Error) -> Turn {
-        self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
-        Turn::Failed
+    fn fail(&mut self, error: io::Error) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Half,
-    command::EventSender,
+    events::EventSender,
     queue::Queue,
     scratch::Scratch,
     turn::{Source, Turn, token},
