@@ -26,21 +26,10 @@ use super::{
 };
 use crate::{
     carrier::Carrier,
+    channels::ChannelParts,
     resolve,
     status::{ChannelState, Probes},
 };
-
-/// What a channel is made of.
-pub(crate) struct ChannelParts {
-    pub(crate) id: ChannelId,
-    pub(crate) link: String,
-    pub(crate) peer: String,
-    pub(crate) view: meshtun_config::ChannelView,
-    pub(crate) conversation: Conversation,
-    pub(crate) udp: Arc<Udp>,
-    pub(crate) carrier: Carrier,
-    pub(crate) counters: Arc<Counters>,
-}
 
 /// A running channel.
 pub(super) struct Channel {

@@ -6,8 +6,11 @@ use meshtun_config::ChannelView;
 use meshtun_dataplane::{ChannelId, DataPlane};
 use meshtun_sys::udp::Udp;
 
-use super::{ChannelParts, Engine, LinkState, channel::Channel};
-use crate::{Error, channels};
+use super::{Engine, LinkState, channel::Channel};
+use crate::{
+    Error,
+    channels::{self, ChannelParts},
+};
 
 impl Engine {
     /// The channels of a link, by number.

@@ -42,6 +42,7 @@ use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
+pub(crate) use self::inputs::Inputs;
 use self::{
     change::Change,
     channel::Channel,
@@ -50,9 +51,9 @@ use self::{
     missing::Missing,
     tidings::{Health, Tidings},
 };
-pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
+    channels::ChannelParts,
     control::{Asked, Caller, Request},
     hooks::Hooks,
     keeper::Keeper,
