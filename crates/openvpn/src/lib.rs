@@ -1,6 +1,7 @@
 //! What a point-to-point OpenVPN with a static key does, without a socket, clock, thread or file of its own.
 //!
 //! - [`directive`]: configuration files and command lines as words, each with its file and line.
+//! - [`finding`]: what there is to say about any of this, with its place.
 //! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
 //! - [`key`]: the static key file, and which part of it seals and opens.
 //!
@@ -9,5 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod directive;
+pub mod finding;
 pub mod key;
 pub mod options;

@@ -1,7 +1,7 @@
 //! Validated, typed options of one point-to-point process.
 
 mod crypto;
-mod finding;
+
 mod logging;
 mod management;
 mod model;
@@ -10,7 +10,7 @@ mod scripts;
 mod transport;
 
 pub use crypto::{Cipher, Digest, KeyDirection, ReplayWindow, Secret, SecretSource};
-pub use finding::{Finding, Severity};
+
 pub use logging::{Daemon, LogFile, Status, UserSignal};
 pub use management::{Management, ManagementAddress};
 pub use model::Options;

@@ -35,3 +35,23 @@ impl fmt::Display for Finding {
         }
     }
 }
+
+impl Finding {
+    /// Refused, because of what stands at a place.
+    #[must_use]
+    pub fn error(place: &Place, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, place: Some(place.clone()), text: text.into() }
+    }
+
+    /// Accepted, with a warning about what stands at a place.
+    #[must_use]
+    pub fn warning(place: &Place, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, place: Some(place.clone()), text: text.into() }
+    }
+
+    /// Accepted without effect, at a place.
+    #[must_use]
+    pub fn note(place: &Place, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, place: Some(place.clone()), text: text.into() }
+    }
+}
