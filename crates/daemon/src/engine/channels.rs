@@ -49,6 +49,9 @@ impl Engine {
         if channel.take_fall() {
             self.fallen.push(id);
         }
+        if channel.take_silence() {
+            self.silent.push(id);
+        }
         if channel.take_path_news() {
             self.path_news.push(id);
         }
