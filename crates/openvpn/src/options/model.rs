@@ -1,12 +1,13 @@
 //! The options of one process, with OpenVPN's defaults (options.c, `init_options`).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Cipher, Compression, Daemon, Device, Digest, Family, GatewayRedirect, Ifconfig, IfconfigV6, Inactivity,
     KeyDirection, Local, LogFile, Management, Mssfix, MtuDiscovery, PingTimeout, Protocol, Remote, ReplayWindow, Route,
     RouteDelay, RouteGateway, RouteV6, Script, ScriptSecurity, Secret, Status, Topology, UserSignal,
 };
+use crate::directive::Place;
 
 /// Everything that a point-to-point process with a static key is told.
 ///
@@ -19,7 +20,7 @@ pub struct Options {
     /// `cd`: the directory to enter before anything is opened; the last one wins.
     pub cd: Option<String>,
 
-    /// `dev`, `dev-node`: the device.
+    /// `dev`: the device.
     pub device: Device,
     /// `ifconfig`: IPv4 addresses of the device. `None`: the device gets none, and the scripts' arguments are empty.
     pub ifconfig: Option<Ifconfig>,
@@ -92,6 +93,8 @@ pub struct Options {
     pub mssfix: Option<Mssfix>,
     /// `fragment`, in bytes: datagrams longer than that are sent in pieces, and every packet has a fragment header.
     pub fragment: Option<u16>,
+    /// `fragment N mtu`: [`Options::fragment`] counts the whole IP packet on the underlay, not its UDP payload.
+    pub fragment_counts_packet: bool,
     /// `shaper`, in bytes per second, 100 to 100,000,000.
     pub shaper: Option<u32>,
     /// `comp-lzo`, `compress`: what stands before each packet. Nothing is ever compressed on the way out.
@@ -191,7 +194,7 @@ pub struct Options {
     pub machine_readable_output: bool,
     /// `errors-to-stderr`.
     pub errors_to_stderr: bool,
-    /// `verb`: 0 to 11.
+    /// `verb`: 0 to 15.
     pub verb: u8,
     /// `mute`: at most so many messages of one kind in a row. `None`: no limit.
     pub mute: Option<u32>,
@@ -203,6 +206,9 @@ pub struct Options {
     pub remap_usr1: Option<UserSignal>,
     /// `management` and what begins with it.
     pub management: Option<Management>,
+
+    /// Where each directive stands, by its name; the last one where there are several.
+    pub places: BTreeMap<String, Place>,
 }
 
 impl Options {
@@ -249,6 +255,7 @@ impl Options {
             mtu_test: false,
             mssfix: Some(Mssfix::DEFAULT),
             fragment: None,
+            fragment_counts_packet: false,
             shaper: None,
             compression: Compression::None,
             ping: None,
@@ -301,6 +308,7 @@ impl Options {
             status: None,
             remap_usr1: None,
             management: None,
+            places: BTreeMap::new(),
         }
     }
 }

@@ -10,23 +10,21 @@ use crate::directive::Place;
 /// `dev`: the device, always a tun device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// As written: `tun` and `nq` without a digit under `dev-type tun` mean the next free `tunN`, anything else is a name.
+    /// As written: `tun` means the next free `tunN`, anything else is a name of at most 15 bytes.
     pub name: String,
-    /// `dev-node`: the file to open, `/dev/net/tun` unless given.
-    pub node: Option<String>,
 }
 
 impl Default for Device {
     fn default() -> Self {
-        Self { name: "tun".to_owned(), node: None }
+        Self { name: "tun".to_owned() }
     }
 }
 
 impl Device {
-    /// Whether the kernel chooses the number: the name is `tun` (tun.c, `open_tun_generic`: a name without a digit).
+    /// Whether the kernel chooses the number (tun.c, `open_tun` for Linux).
     #[must_use]
     pub fn is_dynamic(&self) -> bool {
-        !self.name.bytes().any(|b| b.is_ascii_digit())
+        self.name == "tun"
     }
 }
 
