@@ -107,6 +107,8 @@ impl Cipher {
 pub enum Digest {
     /// `none`: no authentication at all.
     None,
+    /// MD5.
+    Md5,
     /// OpenVPN's default.
     Sha1,
     /// SHA-224.
@@ -121,13 +123,15 @@ pub enum Digest {
 
 impl Digest {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::None, Self::Sha1, Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
+    pub const ALL: [Self; 7] =
+        [Self::None, Self::Md5, Self::Sha1, Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
 
     /// OpenVPN's name, as its logs and the options string have it (`[null-digest]` for none).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "[null-digest]",
+            Self::Md5 => "MD5",
             Self::Sha1 => "SHA1",
             Self::Sha224 => "SHA224",
             Self::Sha256 => "SHA256",
@@ -141,6 +145,7 @@ impl Digest {
     pub fn len(self) -> usize {
         match self {
             Self::None => 0,
+            Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha224 => 28,
             Self::Sha256 => 32,
