@@ -4,7 +4,7 @@
 //! - [`finding`]: what there is to say about any of this, with its place.
 //! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
 //! - [`key`]: the static key file, and which part of it seals and opens.
-//! - [`packet_id`]: the ids of datagrams, by which none passes twice.
+//! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice.
 //!
 //! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
 
@@ -15,3 +15,4 @@ pub mod finding;
 pub mod key;
 pub mod options;
 pub mod packet_id;
+pub mod wire;
