@@ -9,6 +9,7 @@
 //! - [`train`]: sealed segments one behind the other, ready for one `UDP_SEGMENT` send.
 //! - [`coalesce`]: opened packets of a flow into super-packets, as ranges of the receive buffer, without a copy.
 //! - [`packet`]: the checked view of an inner packet that the filter needs.
+//! - [`mss`]: a smaller maximum segment size in a TCP SYN.
 //! - [`checksum`]: the Internet checksum.
 //!
 //! Nothing allocates after construction, nothing panics on hostile bytes.
@@ -80,6 +81,7 @@
 
 pub mod checksum;
 pub mod coalesce;
+pub mod mss;
 pub mod packet;
 pub mod split;
 pub mod train;
