@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
-use meshtun_dataplane::{ChannelId, ChannelParts as Halves, Counters, DataPlane, Filter};
+use meshtun_dataplane::{ChannelId, ChannelParts as Halves, Counters, DataPlane, Filter, Format, Transport};
 use meshtun_proto::{
     Suite,
     channel::{Channel as Conversation, ChannelConfig, Peer, liveness::Settings},
@@ -17,24 +17,17 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Gateway,
     carrier::Carrier,
+    engine::ChannelParts,
     kept::{self, KeptSockets},
     keys::random_bytes,
     notify::Notifier,
     prefixes::{local_prefixes, prefixes},
     surroundings::Surroundings,
-    view,
 };
 
-/// What a running channel is made of.
-pub(crate) struct ChannelParts {
-    pub(crate) id: ChannelId,
-    pub(crate) link: String,
-    pub(crate) peer: String,
-    pub(crate) view: ChannelView,
-    pub(crate) conversation: Conversation,
-    pub(crate) udp: Arc<Udp>,
-    pub(crate) carrier: Carrier,
-    pub(crate) counters: Arc<Counters>,
+/// All channels, in the order of their ids.
+pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView)> {
+    view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
 }
 
 /// Binds every channel's socket, or takes over the one that the service runner kept; it keeps them from here on.
@@ -47,7 +40,7 @@ pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> 
         let options = udp_options(channel);
         kept.take(link, channel, &options).map_err(|error| not_bound(link, channel, error))
     };
-    let taken = view::channels(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
+    let taken = each(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
     // Before others are bound: their ports may be the same.
     kept.close(notifier);
     let bind = |((link, channel), taken): ((&LinkView, &ChannelView), Option<Udp>)| {
@@ -55,7 +48,7 @@ pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> 
         notifier.keep(&kept::name(&link.name, channel.number), &udp);
         Ok(udp)
     };
-    view::channels(view).zip(taken).map(bind).collect()
+    each(view).zip(taken).map(bind).collect()
 }
 
 /// Binds one channel's socket.
@@ -85,7 +78,7 @@ pub(crate) fn make(
     sockets: Vec<Udp>,
     plane: &mut DataPlane,
 ) -> Result<Vec<ChannelParts>, Error> {
-    let numbered = (0..).map(ChannelId).zip(view::channels(&gateway.view).zip(sockets));
+    let numbered = (0..).map(ChannelId).zip(each(&gateway.view).zip(sockets));
     let channels = numbered.map(|(id, ((link, channel), udp))| {
         let mtu = surroundings.mtus[&link.name];
         make_one(gateway, id, link, channel, mtu, Arc::new(udp), Arc::default(), plane)
@@ -112,10 +105,12 @@ pub(crate) fn make_one(
     let carrier = Carrier::down(tun.carrier().map_err(Error::system("watch a device's carrier"))?);
     let halves = Halves {
         tun: Arc::new(tun),
-        udp: Arc::clone(&udp),
+        transport: Transport::Udp(Arc::clone(&udp)),
+        format: Format::WireGuard,
         mtu,
         endpoint: fixed_endpoint(channel),
         filter: Arc::new(filter(&gateway.view, link, channel)),
+        first: Vec::new(),
     };
     let conversation = conversation(gateway, link, channel)?;
     let counters = plane.add_channel_again(id, halves, counters)?;

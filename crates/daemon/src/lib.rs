@@ -23,7 +23,6 @@ mod keys;
 mod limiter;
 mod lock;
 mod notify;
-mod open_files;
 mod plan;
 mod prefixes;
 mod reload;
@@ -32,7 +31,6 @@ mod stamps;
 pub mod status;
 mod surroundings;
 mod underload;
-mod view;
 
 #[cfg(test)]
 mod fixtures;

@@ -1,10 +1,17 @@
 //! What the control side tells the halves, and what it hears from them.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    time::Instant,
+};
 
-use meshtun_proto::session::{ReceiveKey, SendKey};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use meshtun_sys::event::EventFd;
 
-use crate::Filter;
+use crate::{DropReason, Filter, ReceiveSession, SendSession};
 
 /// A channel's number in this process, chosen by the control side and never used again while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,10 +29,10 @@ pub enum Half {
 /// An order to a channel's halves. Orders to one half are obeyed in the order given.
 #[derive(Debug)]
 pub enum Command {
-    /// Takes a send key over. Nothing is sent under it until [`Command::Use`] or [`Command::Seal`].
-    InstallSend(SendKey),
-    /// Takes a receive key over. Inner packets under it are dropped until [`Command::Admit`].
-    InstallReceive(Box<ReceiveKey>),
+    /// Takes a session's sealing side over, such as a WireGuard send key. Nothing is sent under it until [`Command::Use`] or [`Command::Seal`].
+    InstallSend(SendSession),
+    /// Takes a session's opening side over, such as a WireGuard receive key. Inner packets under it are dropped until [`Command::Admit`].
+    InstallReceive(ReceiveSession),
     /// Inner packets go out under this session from here on.
     Use(u32),
     /// Inner packets received under this session pass from here on.
@@ -44,6 +51,9 @@ pub enum Command {
     },
     /// Where the peer's channel socket is.
     Endpoint(SocketAddr),
+    /// From where datagrams may come: those from elsewhere are dropped unopened. None: from anywhere, which is the rule unless
+    /// told otherwise.
+    Sources(Vec<SocketAddr>),
     /// Which inner packets may come out of the channel.
     Filter(Arc<Filter>),
     /// The tun device's MTU in bytes: padding does not go beyond it.
@@ -53,6 +63,20 @@ pub enum Command {
 impl Command {
     /// The longest plaintext of [`Command::Seal`], in bytes: that of the longest datagram.
     pub const LONGEST_FRAME: usize = 65_535 - 40 - 8 - 32;
+
+    /// What of it is for the sending half, and what for the receiving half.
+    pub(crate) fn for_halves(self) -> (Option<Command>, Option<Command>) {
+        match self {
+            Command::Retire(session) => (Some(Command::Retire(session)), Some(Command::Retire(session))),
+            Command::Endpoint(endpoint) => (Some(Command::Endpoint(endpoint)), Some(Command::Endpoint(endpoint))),
+            Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {
+                (None, Some(self))
+            }
+            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {
+                (Some(self), None)
+            }
+        }
+    }
 }
 
 /// What the halves tell the control side.
@@ -101,6 +125,18 @@ pub enum Event {
         /// Its source address.
         from: SocketAddr,
     },
+    /// A datagram was dropped for a reason that the session or [`Command::Sources`] has words for. Unauthenticated; at most
+    /// one a second for each reason. The counters have them all.
+    Refused {
+        /// The channel.
+        channel: ChannelId,
+        /// Its source address.
+        from: SocketAddr,
+        /// Under what it is counted.
+        reason: DropReason,
+        /// The session's words ([`Opening::why`](crate::Opening::why)); empty for a datagram from elsewhere.
+        why: String,
+    },
     /// The kernel refused a train because a datagram of it is longer than the underlay's MTU.
     TooBigForUnderlay {
         /// The channel.
@@ -124,4 +160,70 @@ pub enum Event {
         /// Why.
         error: io::Error,
     },
+}
+
+impl Event {
+    fn is_authenticated(&self) -> bool {
+        !matches!(self, Event::Handshake { .. } | Event::UnknownSession { .. } | Event::Refused { .. })
+    }
+}
+
+/// The receiving end of all workers' events.
+///
+/// What anybody on the underlay can cause waits in a queue of its own and is served last, so that a flood of
+/// handshakes cannot crowd out what authenticated peers said.
+#[derive(Debug)]
+pub struct Events {
+    trusted: Receiver<Event>,
+    untrusted: Receiver<Event>,
+    wake: Arc<EventFd>,
+}
+
+impl Events {
+    /// The next event, if one waits. Call [`Events::acknowledge`] before draining.
+    pub fn poll_event(&self) -> Option<Event> {
+        self.trusted.try_recv().or_else(|_| self.untrusted.try_recv()).ok()
+    }
+
+    /// Makes the descriptor unreadable again until the next event.
+    ///
+    /// # Errors
+    /// The kernel's, from reading the event descriptor.
+    pub fn acknowledge(&self) -> io::Result<()> {
+        self.wake.drain()
+    }
+}
+
+impl AsFd for Events {
+    /// Readable while events may wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// A worker's end of the event queues.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSender {
+    trusted: Sender<Event>,
+    untrusted: Sender<Event>,
+    wake: Arc<EventFd>,
+}
+
+impl EventSender {
+    /// Sends an event; `false` if its queue is full, and then the event is lost.
+    pub(crate) fn send(&self, event: Event) -> bool {
+        let queue = if event.is_authenticated() { &self.trusted } else { &self.untrusted };
+        match queue.try_send(event) {
+            Ok(()) => self.wake.notify().is_ok(),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+pub(crate) fn event_queue(capacity: usize) -> io::Result<(EventSender, Events)> {
+    let wake = Arc::new(EventFd::new()?);
+    let (trusted_in, trusted) = crossbeam_channel::bounded(capacity);
+    let (untrusted_in, untrusted) = crossbeam_channel::bounded(capacity);
+    let sender = EventSender { trusted: trusted_in, untrusted: untrusted_in, wake: Arc::clone(&wake) };
+    Ok((sender, Events { trusted, untrusted, wake }))
 }

@@ -49,6 +49,8 @@ drop_reasons! {
     Truncated = "truncated",
     /// Receiving: a transport message for a session that this channel does not have.
     UnknownSession = "unknown-session",
+    /// Receiving: from an address that the channel shall not hear.
+    WrongPeer = "wrong-peer",
     /// Receiving: authentication failed.
     Forged = "forged",
     /// Receiving: a counter that was seen before, or one too old to tell.
@@ -59,6 +61,8 @@ drop_reasons! {
     NotAdmitted = "not-admitted",
     /// Receiving: authentic, but neither an IP packet nor a control frame.
     BadInner = "bad-inner",
+    /// Receiving: an authentic part of a packet that does not fit the others, or whose others never came.
+    BadFragment = "bad-fragment",
     /// Receiving: an inner packet whose source is not of the peer's networks.
     BadSource = "bad-source",
     /// Receiving: an inner packet whose destination is not of our networks.
@@ -118,6 +122,10 @@ pub(crate) struct SendCounters {
     pub(crate) messages: Counter,
     pub(crate) super_packets: Counter,
     pub(crate) trains: Counter,
+    /// Bytes of datagrams that the socket took.
+    pub(crate) wire_bytes: Counter,
+    /// When something was last sent, as `heard`.
+    said: AtomicU64,
     pub(crate) drops: Drops,
 }
 
@@ -131,6 +139,10 @@ pub(crate) struct ReceiveCounters {
     pub(crate) super_packets: Counter,
     pub(crate) trains: Counter,
     pub(crate) icmp_errors: Counter,
+    /// Bytes of datagrams that the socket gave.
+    pub(crate) wire_bytes: Counter,
+    /// Bytes of what came out of authentic datagrams.
+    pub(crate) authentic_bytes: Counter,
     /// Authentic inner packets, whether they may pass or not.
     pub(crate) data: Counter,
     /// When the last authentic message came, in microseconds since the counters began; 0 before the first.
@@ -166,6 +178,8 @@ pub struct SendSnapshot {
     pub super_packets: u64,
     /// Calls that sent datagrams.
     pub trains: u64,
+    /// Bytes of datagrams sent, without UDP and IP headers.
+    pub wire_bytes: u64,
     /// Packets dropped, by reason, without the zeros.
     pub dropped: Vec<(DropReason, u64)>,
 }
@@ -185,6 +199,10 @@ pub struct ReceiveSnapshot {
     pub trains: u64,
     /// ICMP errors let through although a router on the way sent them (part of `packets`).
     pub icmp_errors: u64,
+    /// Bytes of datagrams received, without UDP and IP headers, authentic or not.
+    pub wire_bytes: u64,
+    /// Bytes of opened messages: inner packets with their padding, frames, and what the format keeps to itself.
+    pub authentic_bytes: u64,
     /// Datagrams and packets dropped, by reason, without the zeros.
     pub dropped: Vec<(DropReason, u64)>,
 }
@@ -221,14 +239,31 @@ impl Counters {
 
     /// When the last authentic message came, to the turn of the receiving half; none before the first.
     pub fn heard(&self) -> Option<Instant> {
-        let micros = self.receiving.heard.load(Relaxed);
-        (micros > 0).then(|| self.began + Duration::from_micros(micros))
+        self.moment(&self.receiving.heard)
+    }
+
+    /// When the socket last took something to send, to the turn of the sending half; none before the first.
+    pub fn said(&self) -> Option<Instant> {
+        self.moment(&self.sending.said)
     }
 
     /// Authentic messages were received in a turn that began now.
     pub(crate) fn hear(&self, now: Instant) {
-        let micros = now.saturating_duration_since(self.began).as_micros() as u64;
-        self.receiving.heard.store(micros.max(1), Relaxed);
+        self.receiving.heard.store(self.micros(now), Relaxed);
+    }
+
+    /// Something was sent in a turn that began now.
+    pub(crate) fn say(&self, now: Instant) {
+        self.sending.said.store(self.micros(now), Relaxed);
+    }
+
+    fn moment(&self, micros: &AtomicU64) -> Option<Instant> {
+        let micros = micros.load(Relaxed);
+        (micros > 0).then(|| self.began + Duration::from_micros(micros))
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        (now.saturating_duration_since(self.began).as_micros() as u64).max(1)
     }
 }
 
@@ -240,6 +275,7 @@ impl SendCounters {
             messages: self.messages.get(),
             super_packets: self.super_packets.get(),
             trains: self.trains.get(),
+            wire_bytes: self.wire_bytes.get(),
             dropped: self.drops.snapshot(),
         }
     }
@@ -254,6 +290,8 @@ impl ReceiveCounters {
             super_packets: self.super_packets.get(),
             trains: self.trains.get(),
             icmp_errors: self.icmp_errors.get(),
+            wire_bytes: self.wire_bytes.get(),
+            authentic_bytes: self.authentic_bytes.get(),
             dropped: self.drops.snapshot(),
         }
     }

@@ -39,6 +39,11 @@ impl Filter {
         Filter { transit, sources: Ranges::new(sources), destinations: Ranges::new(destinations) }
     }
 
+    /// A filter that everything passes, for formats that know none.
+    pub fn all() -> Filter {
+        Filter { transit: true, sources: Ranges::default(), destinations: Ranges::default() }
+    }
+
     /// Judges one packet by its addresses.
     pub fn judge(&self, addresses: &Addresses) -> Verdict {
         if self.transit {

@@ -17,22 +17,40 @@
 //! The control side talks to the halves by [`Command`]s and hears from them by [`Event`]s; both go through
 //! queues that carry no packet but handshakes and control frames. [`Counters`] have one writer each and are
 //! read at any time.
+//!
+//! # Another wire
+//! What a datagram looks like is for a session to know: the traits [`Sealing`] and [`Opening`], which stand
+//! beside WireGuard's keys ([`SendSession`], [`ReceiveSession`]). A channel of such a format is added with [`Format::Sole`], its sessions among the
+//! commands that [`ChannelParts::first`] has obeyed before anything is read:
+//!
+//! ```text
+//!  ChannelParts { format: Format::Sole, filter: Filter::all(), first: vec![
+//!      Command::InstallReceive(ReceiveSession::Other(…)), Command::InstallSend(SendSession::Other(…)),
+//!      Command::Use(0), Command::Admit(0),               // whatever Sealing::session and Opening::session tell
+//!      Command::Sources(vec![peer]),                     // or none, to hear anybody who can authenticate
+//!  ], .. }
+//!  Command::Seal { session: 0, plaintext }               // a ping or a control message goes by Sealing::seal
+//!  Event::Confirmed, Frame, Moved, Refused, Failed       // the first authentic datagram, Opened::Control, …
+//!  Counters::heard(), Counters::said()                   // for keepalives and time-outs
+//! ```
 #![forbid(unsafe_code)]
 
 mod command;
 mod counters;
-mod events;
 mod filter;
 mod plane;
 mod queue;
 mod receiving;
 mod scratch;
 mod sending;
+mod session;
+mod transport;
 mod turn;
 mod worker;
 
-pub use command::{ChannelId, Command, Event, Half};
+pub use command::{ChannelId, Command, Event, Events, Half};
 pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, SendSnapshot};
-pub use events::Events;
 pub use filter::{Filter, Verdict};
 pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};
+pub use session::{Datagrams, Format, Opened, Opening, Pieces, ReceiveSession, Sealing, SendSession};
+pub use transport::Transport;

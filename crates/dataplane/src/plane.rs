@@ -13,12 +13,11 @@ use meshtun_offload::coalesce::Joining;
 use meshtun_sys::{
     event::EventFd,
     tun::{Tun, TunOffloads},
-    udp::Udp,
 };
 
 use crate::{
-    ChannelId, Command, Counters, Event, Events, Filter, Half,
-    events::{EventSender, event_queue},
+    ChannelId, Command, Counters, Event, Events, Filter, Format, Half, Transport,
+    command::{EventSender, event_queue},
     receiving::{ReceivingHalf, ReceivingParts},
     sending::{SendingHalf, SendingParts},
     worker::{Order, Worker},
@@ -40,14 +39,18 @@ pub struct PlaneConfig {
 pub struct ChannelParts {
     /// The tun device.
     pub tun: Arc<Tun>,
-    /// The bound channel socket.
-    pub udp: Arc<Udp>,
+    /// What carries the datagrams.
+    pub transport: Transport,
+    /// How they name their session.
+    pub format: Format,
     /// The device's MTU in bytes.
     pub mtu: u16,
     /// The peer's channel socket, if it is known.
     pub endpoint: Option<SocketAddr>,
     /// Which inner packets may come out.
     pub filter: Arc<Filter>,
+    /// Obeyed before anything is read, from the device or from the peer.
+    pub first: Vec<Command>,
 }
 
 /// Why the data plane could not do what it was asked.
@@ -98,6 +101,9 @@ struct WorkerThread {
     halves: usize,
 }
 
+/// How many events may wait, in each of the two queues.
+const EVENTS: usize = 4096;
+
 impl DataPlane {
     /// Starts the workers.
     ///
@@ -107,7 +113,7 @@ impl DataPlane {
         if config.cpus.is_empty() {
             return Err(PlaneError::NoWorkers);
         }
-        let (sender, events) = event_queue().map_err(PlaneError::Start)?;
+        let (sender, events) = event_queue(EVENTS).map_err(PlaneError::Start)?;
         let workers = config.cpus.iter().enumerate();
         let workers = workers
             .map(|(number, &cpu)| WorkerThread::start(number, config.pin.then_some(cpu)))
@@ -145,31 +151,35 @@ impl DataPlane {
         if self.places.contains_key(&id) {
             return Err(PlaneError::Duplicate(id));
         }
-        let events = self.events.of_channel();
-        let joining = offer_offloads(id, &parts.tun, &events).map_err(PlaneError::Offloads)?;
+        let (sends, receives): (Vec<_>, Vec<_>) = parts.first.into_iter().map(Command::for_halves).unzip();
+        let joining = self.offer_offloads(id, &parts.tun).map_err(PlaneError::Offloads)?;
         let places = self.place();
         let sending = SendingHalf::new(SendingParts {
             channel: id,
             tun: Arc::clone(&parts.tun),
-            udp: Arc::clone(&parts.udp),
+            transport: parts.transport.clone(),
             mtu: parts.mtu,
             endpoint: parts.endpoint,
             counters: Arc::clone(&counters),
-            events: events.clone(),
+            events: self.events.clone(),
         })
         .map_err(PlaneError::Watch)?;
         let receiving = ReceivingHalf::new(ReceivingParts {
             channel: id,
             tun: parts.tun,
-            udp: parts.udp,
+            transport: parts.transport,
+            format: parts.format,
             endpoint: parts.endpoint,
             filter: parts.filter,
             joining,
             counters: Arc::clone(&counters),
-            events,
+            events: self.events.clone(),
         });
-        self.adopt(places.sending, |answer| Order::AddSending(Box::new(sending), answer))?;
-        if let Err(error) = self.adopt(places.receiving, |answer| Order::AddReceiving(Box::new(receiving), answer)) {
+        let (sends, receives) = (sends.into_iter().flatten().collect(), receives.into_iter().flatten().collect());
+        self.adopt(places.sending, |answer| Order::AddSending(Box::new(sending), sends, answer))?;
+        if let Err(error) =
+            self.adopt(places.receiving, |answer| Order::AddReceiving(Box::new(receiving), receives, answer))
+        {
             self.release(places.sending, id, Half::Sending);
             return Err(error);
         }
@@ -181,22 +191,12 @@ impl DataPlane {
     /// forgotten: its keys die with it.
     pub fn send(&self, id: ChannelId, command: Command) {
         let Some(places) = self.places.get(&id) else { return };
-        let (sending, receiving) = (places.sending, places.receiving);
-        match command {
-            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {
-                self.order(sending, Order::Command(id, Half::Sending, command));
-            }
-            Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) => {
-                self.order(receiving, Order::Command(id, Half::Receiving, command));
-            }
-            Command::Retire(session) => {
-                self.order(sending, Order::Command(id, Half::Sending, Command::Retire(session)));
-                self.order(receiving, Order::Command(id, Half::Receiving, Command::Retire(session)));
-            }
-            Command::Endpoint(endpoint) => {
-                self.order(sending, Order::Command(id, Half::Sending, Command::Endpoint(endpoint)));
-                self.order(receiving, Order::Command(id, Half::Receiving, Command::Endpoint(endpoint)));
-            }
+        let (for_sending, for_receiving) = command.for_halves();
+        if let Some(command) = for_sending {
+            self.order(places.sending, Order::Command(id, Half::Sending, command));
+        }
+        if let Some(command) = for_receiving {
+            self.order(places.receiving, Order::Command(id, Half::Receiving, command));
         }
     }
 
@@ -264,6 +264,17 @@ impl DataPlane {
         }
     }
 
+    /// A kernel that has an offload on reading takes the same kind of super-packet on writing.
+    fn offer_offloads(&self, channel: ChannelId, tun: &Tun) -> io::Result<Joining> {
+        let given = tun.set_offloads(TunOffloads { tso: true, uso: true })?;
+        for (offload, given) in [("TCP segmentation", given.tso), ("UDP segmentation", given.uso)] {
+            if !given {
+                self.events.send(Event::OffloadLost { channel, offload });
+            }
+        }
+        Ok(Joining { tcp: given.tso, udp: given.uso })
+    }
+
     fn place(&self) -> Places {
         let sending = self.least_loaded(None);
         let receiving = if self.apart { self.least_loaded(Some(sending)) } else { sending };
@@ -318,15 +329,4 @@ impl WorkerThread {
         let thread = std::thread::Builder::new().name(format!("meshtun-w{number}")).spawn(move || worker.run(cpu))?;
         Ok(WorkerThread { orders, wake, thread, halves: 0 })
     }
-}
-
-/// A kernel that has an offload on reading takes the same kind of super-packet on writing.
-fn offer_offloads(channel: ChannelId, tun: &Tun, events: &EventSender) -> io::Result<Joining> {
-    let given = tun.set_offloads(TunOffloads { tso: true, uso: true })?;
-    for (offload, given) in [("TCP segmentation", given.tso), ("UDP segmentation", given.uso)] {
-        if !given {
-            events.send(Event::OffloadLost { channel, offload });
-        }
-    }
-    Ok(Joining { tcp: given.tso, udp: given.uso })
 }

@@ -4,6 +4,8 @@
 //! coalescer note which packets follow one another, and at the end writes each run as one super-packet, gathered by
 //! `writev` from where the packets lie. Nothing is copied in user space.
 
+mod sessions;
+
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
@@ -17,20 +19,18 @@ use meshtun_offload::{
     packet::{self, Addresses},
     virtio::VirtioNetHdr,
 };
-use meshtun_proto::{
-    control::is_control,
-    message::{self, Kind, TAG_LEN, TRANSPORT_HEADER_LEN},
-    session::{OpenError, ReceiveKey, ReceiveKeys},
-};
+use meshtun_proto::message::{self, Kind};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::{self, Tun},
     udp::{self, Endpoint, RECEIVE_BATCH, Udp},
 };
 
+use self::sessions::Sessions;
 use crate::{
-    ChannelId, Command, Counters, DropReason, Event, Filter, Half, Verdict,
-    events::EventSender,
+    ChannelId, Command, Counters, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
+    command::EventSender,
+    counters::ReceiveCounters,
     scratch::{PLACE, PLACES, Scratch},
     turn::{Source, Turn, token},
 };
@@ -49,8 +49,8 @@ const LONG: usize = 16 << 10;
 /// that only has errors would turn for ever.
 const ERRORS_IN_A_ROW: u32 = 1000;
 
-/// How often a channel tells of messages for sessions that it does not have.
-const UNKNOWN_SESSION_EVERY: Duration = Duration::from_secs(1);
+/// How often a channel tells of messages for sessions that it does not have, and of datagrams refused for one reason.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Each packet by itself.
 const NOTHING: Joining = Joining { tcp: false, udp: false };
@@ -59,7 +59,8 @@ const NOTHING: Joining = Joining { tcp: false, udp: false };
 pub(crate) struct ReceivingParts {
     pub(crate) channel: ChannelId,
     pub(crate) tun: Arc<Tun>,
-    pub(crate) udp: Arc<Udp>,
+    pub(crate) transport: Transport,
+    pub(crate) format: Format,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) filter: Arc<Filter>,
     pub(crate) joining: Joining,
@@ -74,17 +75,15 @@ pub(crate) struct ReceivingHalf {
     udp: Arc<Udp>,
     endpoint: Option<Endpoint>,
     filter: Arc<Filter>,
-    keys: ReceiveKeys,
-    /// Sessions whose first message the control side has heard of.
-    confirmed: Sessions,
-    /// Sessions under which inner packets pass.
-    admitted: Sessions,
+    format: Format,
+    sessions: Sessions,
+    /// From where datagrams may come; from anywhere if there is none.
+    sources: Vec<Endpoint>,
     /// What the device takes joined.
     joining: Joining,
-    told_of_unknown_session: Option<Instant>,
+    /// When the control side was last told of a reason.
+    told: [Option<Instant>; DropReason::ALL.len()],
     errors_in_a_row: u32,
-    /// Its device or socket is gone, and the control side knows.
-    has_failed: bool,
     /// How many trains to ask for with one call.
     batch: usize,
     counters: Arc<Counters>,
@@ -93,19 +92,19 @@ pub(crate) struct ReceivingHalf {
 
 impl ReceivingHalf {
     pub(crate) fn new(parts: ReceivingParts) -> ReceivingHalf {
+        let Transport::Udp(udp) = parts.transport;
         ReceivingHalf {
             channel: parts.channel,
             tun: parts.tun,
-            udp: parts.udp,
+            udp,
             endpoint: parts.endpoint.map(Endpoint::from),
             filter: parts.filter,
-            keys: ReceiveKeys::default(),
-            confirmed: Sessions::default(),
-            admitted: Sessions::default(),
+            format: parts.format,
+            sessions: Sessions::new(),
+            sources: Vec::new(),
             joining: parts.joining,
-            told_of_unknown_session: None,
+            told: [None; DropReason::ALL.len()],
             errors_in_a_row: 0,
-            has_failed: false,
             batch: RECEIVE_BATCH,
             counters: parts.counters,
             events: parts.events,
@@ -140,7 +139,7 @@ impl ReceivingHalf {
                 Err(error) => {
                     self.errors_in_a_row += 1;
                     if self.errors_in_a_row > ERRORS_IN_A_ROW {
-                        self.fail(error);
+                        turned = self.fail(error);
                     }
                     break;
                 }
@@ -149,20 +148,19 @@ impl ReceivingHalf {
         if self.counters.receiving.messages.get() != messages {
             self.counters.hear(now);
         }
-        self.write_or_fail(scratch);
-        if self.has_failed { Turn::Failed } else { turned }
+        self.write(scratch).map_or_else(|error| self.fail(error), |()| turned)
     }
 
     pub(crate) fn obey(&mut self, command: Command) {
         match command {
-            Command::InstallReceive(key) => self.install(key),
-            Command::Admit(session) if self.keys.get_mut(session).is_some() => self.admitted.add(session),
-            Command::Admit(_) => {}
-            Command::Retire(session) => {
-                self.keys.retire(session);
-                self.confirmed.remove(session);
-                self.admitted.remove(session);
+            Command::InstallReceive(key) => self.sessions.insert(key),
+            Command::Admit(session) => {
+                if let Some(session) = self.sessions.get_mut(session) {
+                    session.is_admitted = true;
+                }
             }
+            Command::Retire(session) => self.sessions.retire(session),
+            Command::Sources(sources) => self.sources = sources.into_iter().map(Endpoint::from).collect(),
             Command::Filter(filter) => self.filter = filter,
             Command::Endpoint(endpoint) => self.endpoint = Some(endpoint.into()),
             Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {}
@@ -175,16 +173,6 @@ impl ReceivingHalf {
 
     pub(crate) fn unwatch(&self, epoll: &Epoll) {
         let _gone = epoll.delete(&*self.udp);
-    }
-
-    fn install(&mut self, key: Box<ReceiveKey>) {
-        let session = key.local_index();
-        self.confirmed.remove(session);
-        self.admitted.remove(session);
-        self.keys.insert(*key);
-        let keys = &mut self.keys;
-        self.confirmed.retain(|session| keys.get_mut(session).is_some());
-        self.admitted.retain(|session| keys.get_mut(session).is_some());
     }
 
     /// What one call received, from a place on; tells how many bytes.
@@ -200,6 +188,7 @@ impl ReceivingHalf {
             self.open_train(scratch, start..start + train.len, train.segment, &train.from, now);
             bytes += train.len;
         }
+        self.counters.receiving.wire_bytes.add(bytes as u64);
         bytes
     }
 
@@ -225,60 +214,71 @@ impl ReceivingHalf {
 
     fn open_datagram(&mut self, scratch: &mut Scratch, datagram: Range<usize>, from: &Endpoint, now: Instant) {
         let bytes = &mut scratch.received[datagram.clone()];
-        match message::classify(bytes) {
-            Some(Kind::Transport) => {}
-            Some(_) => return self.hand_over(bytes, from),
-            None => return self.drop_one(DropReason::Malformed),
+        if !self.sources.is_empty() && !self.sources.contains(from) {
+            return self.refuse(DropReason::WrongPeer, Some(String::new()), from, now);
         }
-        let Some(session) = message::transport_receiver(bytes) else { return self.drop_one(DropReason::Malformed) };
-        let Some(key) = self.keys.get_mut(session) else { return self.unknown_session(from, now) };
-        if now >= key.expires() {
+        let session = match self.format {
+            Format::WireGuard => match message::classify(bytes) {
+                Some(Kind::Transport) => match message::transport_receiver(bytes) {
+                    Some(session) => self.sessions.get_mut(session),
+                    None => return self.drop_one(DropReason::Malformed),
+                },
+                Some(_) => return self.hand_over(bytes, from),
+                None => return self.drop_one(DropReason::Malformed),
+            },
+            Format::Sole => self.sessions.newest_mut(),
+        };
+        let Some(session) = session else { return self.unknown_session(from, now) };
+        if session.is_over(now) {
             return self.drop_one(DropReason::Expired);
         }
-        let plaintext = match key.open(bytes) {
-            Ok(plaintext) => plaintext.len(),
-            Err(error) => return self.drop_one(reason_of(error)),
+        let opened = match session.key.open(bytes, now) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                let is_due = is_due(&self.told, reason, now);
+                let why = if is_due { session.key.why() } else { None };
+                return self.refuse(reason, why, from, now);
+            }
         };
         self.counters.receiving.messages.add(1);
-        self.authenticated(session, from);
-        let start = datagram.start + TRANSPORT_HEADER_LEN;
-        debug_assert_eq!(start + plaintext + TAG_LEN, datagram.end, "the message was opened in place");
-        self.deliver(scratch, session, start..start + plaintext);
-    }
-
-    /// What every authentic message tells: the peer has the session, and where the peer is.
-    fn authenticated(&mut self, session: u32, from: &Endpoint) {
-        if !self.confirmed.has(session) && self.events.send(Event::Confirmed { channel: self.channel, session }) {
-            self.confirmed.add(session);
+        let (index, may_pass) = (session.index, session.is_admitted);
+        if !session.is_confirmed {
+            session.is_confirmed = self.events.send(Event::Confirmed { channel: self.channel, session: index });
         }
         if self.endpoint.as_ref() != Some(from) {
-            let moved = Event::Moved { channel: self.channel, session, from: (*from).into() };
-            // The control side decides and sends the endpoint back; until then every message from there asks again
-            // only if the event was lost.
-            if self.events.send(moved) {
-                self.endpoint = Some(*from);
-            }
+            self.moved(index, from);
+        }
+        let inside = |range: Range<usize>| datagram.start + range.start..datagram.start + range.end;
+        match opened {
+            Opened::Inner(range) => self.deliver(scratch, inside(range), may_pass),
+            Opened::Control(range) => self.tell(index, &scratch.received[inside(range)]),
+            Opened::Swallowed(length) => self.counters.receiving.authentic_bytes.add(length as u64),
+            Opened::Part => {}
+            Opened::Assembled => self.deliver_assembled(scratch, index, may_pass),
         }
     }
 
-    /// An opened plaintext: a keepalive, an inner packet or a control frame.
-    fn deliver(&mut self, scratch: &mut Scratch, session: u32, plaintext: Range<usize>) {
+    /// The control side decides and sends the endpoint back; until then every message from there asks again only if the
+    /// event was lost.
+    fn moved(&mut self, session: u32, from: &Endpoint) {
+        if self.events.send(Event::Moved { channel: self.channel, session, from: (*from).into() }) {
+            self.endpoint = Some(*from);
+        }
+    }
+
+    /// An authentic control frame.
+    fn tell(&self, session: u32, frame: &[u8]) {
+        self.counters.receiving.authentic_bytes.add(frame.len() as u64);
+        let frame = Event::Frame { channel: self.channel, at: Instant::now(), session, plaintext: frame.into() };
+        if !self.events.send(frame) {
+            self.drop_one(DropReason::ControlBusy);
+        }
+    }
+
+    /// An authentic inner packet.
+    fn deliver(&mut self, scratch: &mut Scratch, plaintext: Range<usize>, may_pass: bool) {
         let bytes = &scratch.received[plaintext.clone()];
-        if bytes.is_empty() {
-            return;
-        }
-        if is_control(bytes) {
-            let frame = Event::Frame { channel: self.channel, at: Instant::now(), session, plaintext: bytes.into() };
-            if !self.events.send(frame) {
-                self.drop_one(DropReason::ControlBusy);
-            }
-            return;
-        }
-        self.counters.receiving.data.add(1);
-        if !self.admitted.has(session) {
-            return self.drop_one(DropReason::NotAdmitted);
-        }
-        match self.judge(bytes) {
+        match self.admit(bytes, may_pass) {
             Ok(length) => {
                 let packet = plaintext.start..plaintext.start + length;
                 scratch.coalescer.push(&scratch.received, packet);
@@ -290,18 +290,31 @@ impl ReceivingHalf {
         }
     }
 
-    /// The inner packet's real length, or why it may not pass.
-    fn judge(&self, plaintext: &[u8]) -> Result<usize, DropReason> {
-        let (addresses, length) = Addresses::parse_with_length(plaintext).ok_or(DropReason::BadInner)?;
-        match self.filter.judge(&addresses) {
-            Verdict::Pass => Ok(length),
-            Verdict::PassIfIcmpError if packet::is_icmp_error(&plaintext[..length]) => {
-                self.counters.receiving.icmp_errors.add(1);
-                Ok(length)
-            }
-            Verdict::PassIfIcmpError | Verdict::BadSource => Err(DropReason::BadSource),
-            Verdict::BadDestination => Err(DropReason::BadDestination),
+    /// An authentic inner packet that came in parts: it lies in its session, and is written by itself, behind those that
+    /// came before it.
+    fn deliver_assembled(&mut self, scratch: &mut Scratch, session: u32, may_pass: bool) {
+        self.write_or_fail(scratch);
+        let Some(session) = self.sessions.get_mut(session) else { return };
+        let packet = session.key.assembled();
+        let header = VirtioNetHdr::default().encode();
+        let receiving = &self.counters.receiving;
+        match admit(packet, may_pass, &self.filter, receiving) {
+            Ok(length) => match self.tun.write(&[IoSlice::new(&header), IoSlice::new(&packet[..length])]) {
+                Ok(_) => {
+                    receiving.super_packets.add(1);
+                    receiving.packets.add(1);
+                    receiving.bytes.add(length as u64);
+                }
+                Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, 1),
+                Err(_) => receiving.drops.add(DropReason::DeviceError, 1),
+            },
+            Err(reason) => receiving.drops.add(reason, 1),
         }
+    }
+
+    /// Counts an authentic inner packet, and tells its real length, or why it may not pass.
+    fn admit(&self, plaintext: &[u8], may_pass: bool) -> Result<usize, DropReason> {
+        admit(plaintext, may_pass, &self.filter, &self.counters.receiving)
     }
 
     fn write_or_fail(&mut self, scratch: &mut Scratch) {
@@ -356,10 +369,18 @@ impl ReceivingHalf {
 
     fn unknown_session(&mut self, from: &Endpoint, now: Instant) {
         self.drop_one(DropReason::UnknownSession);
-        let due = self.told_of_unknown_session.is_none_or(|told| now - told >= UNKNOWN_SESSION_EVERY);
-        if due {
-            self.told_of_unknown_session = Some(now);
+        if is_due(&self.told, DropReason::UnknownSession, now) {
+            self.told[DropReason::UnknownSession as usize] = Some(now);
             self.events.send(Event::UnknownSession { channel: self.channel, from: (*from).into() });
+        }
+    }
+
+    /// Drops a datagram, with a word to the control side if there is one.
+    fn refuse(&mut self, reason: DropReason, why: Option<String>, from: &Endpoint, now: Instant) {
+        self.drop_one(reason);
+        if let Some(why) = why.filter(|_| is_due(&self.told, reason, now)) {
+            self.told[reason as usize] = Some(now);
+            self.events.send(Event::Refused { channel: self.channel, from: (*from).into(), reason, why });
         }
     }
 
@@ -367,10 +388,9 @@ impl ReceivingHalf {
         self.counters.receiving.drops.add(reason, 1);
     }
 
-    fn fail(&mut self, error: io::Error) {
-        if !std::mem::replace(&mut self.has_failed, true) {
-            self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
-        }
+    fn fail(&mut self, error: io::Error) -> Turn {
+        self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
+        Turn::Failed
     }
 }
 
@@ -392,40 +412,32 @@ fn content(item: &Item<'_>) -> (u64, u64) {
     (packets, joined + packets.saturating_sub(1) * headers)
 }
 
-fn reason_of(error: OpenError) -> DropReason {
-    match error {
-        OpenError::Malformed => DropReason::Malformed,
-        OpenError::Replayed => DropReason::Replayed,
-        OpenError::Forged => DropReason::Forged,
-        OpenError::Exhausted => DropReason::Expired,
+/// Counts an authentic inner packet, and tells its real length, or why it may not pass.
+#[inline(always)] // It has a call of its own otherwise: 30 instructions a packet.
+fn admit(
+    plaintext: &[u8],
+    is_admitted: bool,
+    filter: &Filter,
+    receiving: &ReceiveCounters,
+) -> Result<usize, DropReason> {
+    receiving.data.add(1);
+    receiving.authentic_bytes.add(plaintext.len() as u64);
+    if !is_admitted {
+        return Err(DropReason::NotAdmitted);
+    }
+    let (addresses, length) = Addresses::parse_with_length(plaintext).ok_or(DropReason::BadInner)?;
+    match filter.judge(&addresses) {
+        Verdict::Pass => Ok(length),
+        Verdict::PassIfIcmpError if packet::is_icmp_error(&plaintext[..length]) => {
+            receiving.icmp_errors.add(1);
+            Ok(length)
+        }
+        Verdict::PassIfIcmpError | Verdict::BadSource => Err(DropReason::BadSource),
+        Verdict::BadDestination => Err(DropReason::BadDestination),
     }
 }
 
-/// A set of sessions out of those whose receive keys are held, so never more than there are keys.
-#[derive(Debug, Default)]
-struct Sessions([Option<u32>; ReceiveKeys::CAPACITY]);
-
-impl Sessions {
-    fn has(&self, session: u32) -> bool {
-        self.0.contains(&Some(session))
-    }
-
-    fn add(&mut self, session: u32) {
-        if !self.has(session) {
-            // Sessions without a key were removed when the newest key came, so a slot is free.
-            if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
-                *free = Some(session);
-            }
-        }
-    }
-
-    fn remove(&mut self, session: u32) {
-        self.retain(|kept| kept != session);
-    }
-
-    fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
-        for slot in &mut self.0 {
-            *slot = slot.filter(|session| keep(*session));
-        }
-    }
+/// Whether the control side may be told of a reason again.
+fn is_due(told: &[Option<Instant>], reason: DropReason, now: Instant) -> bool {
+    told[reason as usize].is_none_or(|told| now - told >= TELL_EVERY)
 }

@@ -16,14 +16,10 @@ use meshtun_offload::{
     train::{Room, Train},
     virtio::{GSO_UDP_L4, VirtioNetHdr},
 };
-use meshtun_proto::{
-    message::OVERHEAD,
-    session::{SendKey, padding_len},
-};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::{self, Tun},
-    udp::{self, Udp},
+    udp,
 };
 
 use self::{
@@ -31,8 +27,8 @@ use self::{
     wire::{Load, Wire},
 };
 use crate::{
-    ChannelId, Command, Counters, DropReason, Event, Half,
-    events::EventSender,
+    ChannelId, Command, Counters, Datagrams, DropReason, Event, Half, Pieces, SendSession, Transport,
+    command::EventSender,
     queue::Queue,
     scratch::Scratch,
     turn::{Source, Turn, token},
@@ -62,7 +58,7 @@ const KEYS: usize = 4;
 pub(crate) struct SendingParts {
     pub(crate) channel: ChannelId,
     pub(crate) tun: Arc<Tun>,
-    pub(crate) udp: Arc<Udp>,
+    pub(crate) transport: Transport,
     pub(crate) mtu: u16,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) counters: Arc<Counters>,
@@ -80,7 +76,7 @@ pub(crate) struct SendingHalf {
     /// The worker's round in which it last had a turn.
     pub(crate) round: u64,
     errors_in_a_row: u32,
-    keys: Vec<SendKey>,
+    keys: Vec<Key>,
     /// The local index of the session that carries inner packets.
     active: Option<u32>,
 }
@@ -111,10 +107,12 @@ impl SendingHalf {
         let Some(key) = self.active.and_then(|session| live_key(&mut self.keys, session, now)) else {
             return self.discard(scratch, DropReason::NoSession);
         };
+        let sent = self.wire.counters.sending.wire_bytes.get();
         let mut packer = Packer {
             key,
             mtu: self.mtu,
             train: Train::new(&mut scratch.train[..]),
+            room: Room::Open,
             load: Load::default(),
             wire: &mut self.wire,
         };
@@ -157,6 +155,9 @@ impl SendingHalf {
             }
         }
         packer.flush();
+        if self.wire.counters.sending.wire_bytes.get() != sent {
+            self.wire.counters.say(now);
+        }
         turned
     }
 
@@ -186,7 +187,7 @@ impl SendingHalf {
             Command::Seal { session, plaintext } => self.seal_frame(session, &plaintext, scratch),
             Command::Endpoint(endpoint) => self.wire.endpoint = Some(endpoint.into()),
             Command::Mtu(mtu) => self.mtu = mtu.into(),
-            Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) => {}
+            Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {}
         }
     }
 
@@ -224,29 +225,37 @@ impl SendingHalf {
         token(Some(self.channel), source)
     }
 
-    fn install(&mut self, key: SendKey) {
-        self.retire(key.local_index());
+    fn install(&mut self, key: SendSession) {
+        self.retire(key.session());
         if self.keys.len() == KEYS {
             // The oldest that carries nothing: the active session is never pushed out.
-            let oldest = self.keys.iter().position(|k| Some(k.local_index()) != self.active).unwrap_or(0);
+            let oldest = self.keys.iter().position(|key| Some(key.session) != self.active).unwrap_or(0);
             self.keys.remove(oldest);
         }
-        self.keys.push(key);
+        self.keys.push(Key { session: key.session(), expires: key.expires(), key });
     }
 
     fn retire(&mut self, session: u32) {
-        self.keys.retain(|key| key.local_index() != session);
+        self.keys.retain(|key| key.session != session);
         if self.active == Some(session) {
             self.active = None;
         }
     }
 
     fn seal_frame(&mut self, session: u32, plaintext: &[u8], scratch: &mut Scratch) {
-        let Some(key) = live_key(&mut self.keys, session, Instant::now()) else { return };
+        let now = Instant::now();
+        let Some(key) = live_key(&mut self.keys, session, now) else { return };
         let Some(plaintext) = plaintext.get(..plaintext.len().min(Command::LONGEST_FRAME)) else { return };
-        let padding = padding_len(plaintext.len(), self.mtu.max(plaintext.len()));
-        let Ok(length) = key.seal(plaintext, padding, &mut scratch.train) else { return };
-        self.wire.send_frame(&scratch.train[..length]);
+        let pieces = key.pieces(plaintext.len(), self.mtu.max(plaintext.len()));
+        for piece in 0..pieces.count {
+            let segment = pieces.length(piece);
+            let Some(bytes) = scratch.train.get_mut(..segment) else { return };
+            if key.seal(plaintext, piece, bytes).is_err() {
+                return;
+            }
+            key.finish(Datagrams { bytes, segment });
+            self.wire.send_frame(bytes, now);
+        }
     }
 
     /// Empties the device's queue without sending: old packets must not come out when a session comes back.
@@ -291,16 +300,26 @@ impl SendingHalf {
     }
 }
 
+/// A session's sealing side, and what was asked of it once.
+struct Key {
+    session: u32,
+    expires: Option<Instant>,
+    key: SendSession,
+}
+
 /// The key of a session, unless its time is over.
-fn live_key(keys: &mut [SendKey], session: u32, now: Instant) -> Option<&mut SendKey> {
-    keys.iter_mut().find(|key| key.local_index() == session && now < key.expires())
+fn live_key(keys: &mut [Key], session: u32, now: Instant) -> Option<&mut SendSession> {
+    let key = keys.iter_mut().find(|key| key.session == session)?;
+    key.expires.is_none_or(|expires| now < expires).then_some(&mut key.key)
 }
 
 /// Fills trains with sealed segments and sends each when it is full.
 struct Packer<'a> {
-    key: &'a mut SendKey,
+    key: &'a mut SendSession,
     mtu: usize,
     train: Train<&'a mut [u8]>,
+    /// What the last segment left in it.
+    room: Room,
     load: Load,
     wire: &'a mut Wire,
 }
@@ -330,27 +349,54 @@ impl Packer<'_> {
     }
 
     fn seal(&mut self, segment: &[u8]) {
-        let padding = padding_len(segment.len(), self.mtu);
-        let length = OVERHEAD + segment.len() + padding;
-        if !self.train.fits(length) {
+        let pieces = self.key.pieces(segment.len(), self.mtu);
+        if pieces.count > 1 {
+            return self.seal_in_parts(segment, pieces);
+        }
+        match self.seal_piece(segment, 0, pieces.last) {
+            Ok(()) => self.has_sealed(segment),
+            Err(reason) => self.wire.counters.sending.drops.add(reason, 1),
+        }
+    }
+
+    #[cold]
+    fn seal_in_parts(&mut self, segment: &[u8], pieces: Pieces) {
+        let sealed = (0..pieces.count).try_for_each(|piece| self.seal_piece(segment, piece, pieces.length(piece)));
+        match sealed {
+            Ok(()) => self.has_sealed(segment),
+            Err(reason) => self.wire.counters.sending.drops.add(reason, 1),
+        }
+    }
+
+    #[inline]
+    fn seal_piece(&mut self, segment: &[u8], piece: usize, length: usize) -> Result<(), DropReason> {
+        if self.room == Room::Full || !self.train.fits(length) {
             self.flush();
         }
-        let sealed = self.train.reserve(length).map(|room| self.key.seal(segment, padding, room));
-        if !matches!(sealed, Some(Ok(_))) {
-            return self.wire.counters.sending.drops.add(DropReason::NoSession, 1);
-        }
+        let room = self.train.reserve(length).ok_or(DropReason::TooBig)?;
+        self.key.seal(segment, piece, room)?;
+        self.load.messages += 1;
+        self.room = self.train.commit(length);
+        Ok(())
+    }
+
+    #[inline]
+    fn has_sealed(&mut self, segment: &[u8]) {
         self.load.packets += 1;
         self.load.bytes += segment.len() as u64;
-        if self.train.commit(length) == Room::Full {
+        if self.room == Room::Full {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
         if !self.train.is_empty() {
+            let segment = self.train.segment_len();
+            self.key.finish(Datagrams { bytes: self.train.bytes_mut(), segment });
             self.wire.send(self.train.bytes(), self.train.segment_len(), self.load);
             self.load = Load::default();
             self.train.reset();
+            self.room = Room::Open;
         }
     }
 }

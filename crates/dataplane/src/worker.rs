@@ -25,8 +25,9 @@ use crate::{
 
 /// What the control side asks of a worker.
 pub(crate) enum Order {
-    AddSending(Box<SendingHalf>, mpsc::Sender<io::Result<()>>),
-    AddReceiving(Box<ReceivingHalf>, mpsc::Sender<io::Result<()>>),
+    /// A half, and what it obeys before its first turn.
+    AddSending(Box<SendingHalf>, Vec<Command>, mpsc::Sender<io::Result<()>>),
+    AddReceiving(Box<ReceivingHalf>, Vec<Command>, mpsc::Sender<io::Result<()>>),
     Remove(ChannelId, Half, mpsc::Sender<()>),
     /// The sending half stops reading its device, and hands it out.
     Lend(ChannelId, mpsc::Sender<Arc<Tun>>),
@@ -198,7 +199,8 @@ impl Worker {
 
     fn obey_one(&mut self, order: Order) {
         match order {
-            Order::AddSending(half, answer) => {
+            Order::AddSending(mut half, first, answer) => {
+                first.into_iter().for_each(|command| half.obey(command, &mut self.scratch));
                 let watched = half.watch(&self.epoll);
                 if watched.is_ok() {
                     self.sending.insert(half.channel(), half);
@@ -206,7 +208,8 @@ impl Worker {
                 }
                 let _asker_gone = answer.send(watched);
             }
-            Order::AddReceiving(half, answer) => {
+            Order::AddReceiving(mut half, first, answer) => {
+                first.into_iter().for_each(|command| half.obey(command));
                 let watched = half.watch(&self.epoll);
                 if watched.is_ok() {
                     self.receiving.insert(half.channel(), half);

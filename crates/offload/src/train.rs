@@ -81,6 +81,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Train<B> {
         &self.buffer.as_ref()[..self.used]
     }
 
+    /// The bytes of all segments, to be written once more before they go.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer.as_mut()[..self.used]
+    }
+
     /// Length of every segment but the last (the `UDP_SEGMENT` size); 0 in an empty train.
     #[inline]
     pub fn segment_len(&self) -> usize {

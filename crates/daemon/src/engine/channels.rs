@@ -6,11 +6,8 @@ use meshtun_config::ChannelView;
 use meshtun_dataplane::{ChannelId, DataPlane};
 use meshtun_sys::udp::Udp;
 
-use super::{Engine, LinkState, channel::Channel};
-use crate::{
-    Error,
-    channels::{self, ChannelParts},
-};
+use super::{ChannelParts, Engine, LinkState, channel::Channel};
+use crate::{Error, channels};
 
 impl Engine {
     /// The channels of a link, by number.
@@ -48,9 +45,6 @@ impl Engine {
         }
         if channel.take_fall() {
             self.fallen.push(id);
-        }
-        if channel.take_silence() {
-            self.silent.push(id);
         }
         if channel.take_path_news() {
             self.path_news.push(id);

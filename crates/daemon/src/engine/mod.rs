@@ -28,7 +28,6 @@ mod reload;
 mod report;
 mod rescue;
 mod settings;
-mod siblings;
 mod tidings;
 
 use std::{
@@ -43,7 +42,6 @@ use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
-pub(crate) use self::inputs::Inputs;
 use self::{
     change::Change,
     channel::Channel,
@@ -52,9 +50,9 @@ use self::{
     missing::Missing,
     tidings::{Health, Tidings},
 };
+pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
-    channels::ChannelParts,
     control::{Asked, Caller, Request},
     hooks::Hooks,
     keeper::Keeper,
@@ -93,8 +91,6 @@ pub(crate) struct Engine {
     notifier: Notifier,
     /// Channels that have just lost their carrier.
     fallen: Vec<ChannelId>,
-    /// Channels that have just fallen silent.
-    silent: Vec<ChannelId>,
     /// Channels whose devices others read, and until when.
     lent: Vec<(ChannelId, Instant)>,
     /// Channels whose paths take longer or shorter packets than before.
@@ -188,7 +184,6 @@ impl Engine {
             files,
             notifier,
             fallen: Vec::new(),
-            silent: Vec::new(),
             lent: Vec::new(),
             path_news: Vec::new(),
             ceilings: BTreeMap::new(),
@@ -247,7 +242,6 @@ impl Engine {
             }
             self.let_part(now).await;
             self.raise(now);
-            self.take_siblings_along(now);
             self.rescue();
             self.follow_paths().await;
             self.hear(now);
@@ -333,6 +327,9 @@ impl Engine {
             Event::UnknownSession { channel, from } => {
                 tracing::debug!("channel {}: {from} has an old session", channel.0);
                 self.with_channel(channel, now, |c, _| c.handle_unknown_session(now));
+            }
+            Event::Refused { channel, from, reason, why } => {
+                tracing::debug!("channel {}: dropped what {from} sent ({}): {why}", channel.0, reason.label());
             }
             Event::TooBigForUnderlay { channel, datagram } => {
                 self.lower_mtu(channel, datagram).await;

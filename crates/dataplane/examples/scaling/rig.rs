@@ -2,7 +2,9 @@
 
 use std::{error::Error, fs, net::Ipv4Addr, process::Command as Program, sync::Arc, time::Instant};
 
-use meshtun_dataplane::{ChannelId, ChannelParts, Command, Counters, DataPlane, Events, Filter, PlaneConfig};
+use meshtun_dataplane::{
+    ChannelId, ChannelParts, Command, Counters, DataPlane, Events, Filter, Format, PlaneConfig, Transport,
+};
 use meshtun_proto::{Suite, noise::SessionKeys};
 use meshtun_sys::{
     device, thread,
@@ -107,7 +109,15 @@ fn add_channel(plane: &mut DataPlane, number: u8, suite: Suite) -> Result<Arc<Co
     let addresses = ("fe80::2:0".parse()?, "fe80::1:0".parse()?);
     let filter = Filter::new(&["10.2.0.0/16".parse()?], &["10.96.0.0/11".parse()?], addresses, false);
     let endpoint = Some(udp.local_addr());
-    let parts = ChannelParts { tun: Arc::new(tun), udp: Arc::new(udp), mtu: MTU, endpoint, filter: Arc::new(filter) };
+    let parts = ChannelParts {
+        tun: Arc::new(tun),
+        transport: Transport::Udp(Arc::new(udp)),
+        format: Format::WireGuard,
+        mtu: MTU,
+        endpoint,
+        filter: Arc::new(filter),
+        first: Vec::new(),
+    };
     let counters = plane.add_channel(id, parts)?;
     // What it sends it receives itself: both ends know the session by one index and have one key.
     let session = u32::from(number);
@@ -116,7 +126,7 @@ fn add_channel(plane: &mut DataPlane, number: u8, suite: Suite) -> Result<Arc<Co
     for command in [
         Command::InstallReceive(receive.into()),
         Command::Admit(session),
-        Command::InstallSend(send),
+        Command::InstallSend(send.into()),
         Command::Use(session),
     ] {
         plane.send(id, command);

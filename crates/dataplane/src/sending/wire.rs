@@ -12,7 +12,7 @@ use std::{
 use meshtun_sys::udp::{self, Endpoint, Udp};
 
 use super::{SendingParts, packets_in};
-use crate::{ChannelId, Counters, DropReason, Event, events::EventSender, scratch::LONGEST_TRAIN};
+use crate::{ChannelId, Counters, DropReason, Event, Transport, command::EventSender, scratch::LONGEST_TRAIN};
 
 /// How often a channel tells that its datagrams are too long for the underlay.
 const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ impl Stuck {
             self.trains.push_front(StuckTrain {
                 bytes: start..self.bytes.len(),
                 segment: frame.len(),
-                load: Load::default(),
+                load: Load { messages: 1, ..Load::default() },
             });
         }
     }
@@ -74,14 +74,17 @@ impl Stuck {
 pub(super) struct Load {
     pub(super) packets: u64,
     pub(super) bytes: u64,
+    /// The datagrams of which the packets are made.
+    pub(super) messages: u64,
 }
 
 impl Wire {
     pub(super) fn new(parts: SendingParts) -> io::Result<Wire> {
+        let Transport::Udp(udp) = parts.transport;
         Ok(Wire {
             channel: parts.channel,
-            writable: parts.udp.as_fd().try_clone_to_owned()?,
-            udp: parts.udp,
+            writable: udp.as_fd().try_clone_to_owned()?,
+            udp,
             endpoint: parts.endpoint.map(Endpoint::from),
             stuck: Stuck::new(),
             told_too_big: None,
@@ -146,11 +149,15 @@ impl Wire {
     fn account(&mut self, sent: io::Result<usize>, train: &[u8], segment: usize, load: Load) -> usize {
         let sending = &self.counters.sending;
         match sent {
-            Ok(length) if length < train.len() => return length,
+            Ok(length) if length < train.len() => {
+                sending.wire_bytes.add(length as u64);
+                return length;
+            }
             Ok(_) => {
                 sending.packets.add(load.packets);
                 sending.bytes.add(load.bytes);
-                sending.messages.add(load.packets);
+                sending.messages.add(load.messages);
+                sending.wire_bytes.add(train.len() as u64);
                 sending.trains.add(1);
             }
             Err(error) if udp::is_would_block(&error) => return 0,
@@ -192,10 +199,14 @@ impl Wire {
 
     /// A frame that finds no room goes first when there is, before the trains that wait. Where none wait, it is lost, as
     /// on any network: whoever sent it asks again.
-    pub(super) fn send_frame(&mut self, datagram: &[u8]) {
+    pub(super) fn send_frame(&mut self, datagram: &[u8], now: Instant) {
         let Some(endpoint) = &self.endpoint else { return };
         match self.udp.send_to(datagram, endpoint) {
-            Ok(()) => self.counters.sending.messages.add(1),
+            Ok(()) => {
+                self.counters.sending.messages.add(1);
+                self.counters.sending.wire_bytes.add(datagram.len() as u64);
+                self.counters.say(now);
+            }
             Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(datagram),
             Err(_) => {}
         }
@@ -213,12 +224,12 @@ mod tests {
     #[test]
     fn a_frame_that_waits_goes_before_the_trains_that_wait() {
         let mut stuck = Stuck::new();
-        stuck.keep(b"first train", 5, Load { packets: 3, bytes: 11 });
-        stuck.keep(b"second train", 6, Load { packets: 2, bytes: 12 });
+        stuck.keep(b"first train", 5, Load { packets: 3, bytes: 11, messages: 3 });
+        stuck.keep(b"second train", 6, Load { packets: 2, bytes: 12, messages: 2 });
         stuck.keep_first(b"frame");
         assert_eq!(kept(&stuck), [&b"frame"[..], b"first train", b"second train"]);
         let StuckTrain { segment, load, .. } = stuck.trains[0];
-        assert_eq!((segment, load), (5, Load::default()), "no inner packet, one datagram");
+        assert_eq!((segment, load), (5, Load { messages: 1, ..Load::default() }), "no inner packet, one datagram");
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshtun_dataplane::{ChannelId, ChannelParts, Command, Counters, DataPlane, Events, Filter, PlaneConfig};
+use meshtun_dataplane::{
+    ChannelId, ChannelParts, Command, Counters, DataPlane, Events, Filter, Format, PlaneConfig, Transport,
+};
 use meshtun_proto::{Suite, noise::SessionKeys};
 use meshtun_sys::{
     device,
@@ -85,7 +87,7 @@ impl Bed {
             let keys = SessionKeys::new(suite, own, peer, [own as u8; 32].into(), [peer as u8; 32].into());
             let (send, receive) = keys.into_halves(Instant::now());
             let receive = Command::InstallReceive(receive.into());
-            for command in [receive, Command::Admit(own), Command::InstallSend(send), Command::Use(own)] {
+            for command in [receive, Command::Admit(own), Command::InstallSend(send.into()), Command::Use(own)] {
                 self.plane.send(self.sides[own as usize].channel, command);
             }
         }
@@ -172,10 +174,12 @@ fn add_side(plane: &mut DataPlane, namespace: Namespace, number: u8, wire: Wire)
     let channel = ChannelId(number.into());
     let parts = ChannelParts {
         tun: Arc::new(device),
-        udp: Arc::new(udp),
+        transport: Transport::Udp(Arc::new(udp)),
+        format: Format::WireGuard,
         mtu: MTU,
         endpoint: Some(SocketAddr::from(([192, 0, 2, peer], 7000))),
         filter: Arc::new(filter),
+        first: Vec::new(),
     };
     let counters = plane.add_channel(channel, parts).unwrap();
     let inner = [format!("10.{own}.0.1"), format!("fd00:{own}::1")].map(|text| text.parse().unwrap());

@@ -8,7 +8,8 @@ use std::{
 };
 
 use meshtun_dataplane::{
-    ChannelId, ChannelParts, Command, Counters, DataPlane, DropReason, Event, Events, Filter, PlaneConfig,
+    ChannelId, ChannelParts, Command, Counters, DataPlane, DropReason, Event, Events, Filter, Format, PlaneConfig,
+    Transport,
 };
 use meshtun_proto::{
     Suite,
@@ -48,7 +49,7 @@ impl Bench {
         let (send, receive) = keys(suite, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
         for command in [
             Command::InstallReceive(receive.into()),
-            Command::InstallSend(send),
+            Command::InstallSend(send.into()),
             Command::Use(OUR_INDEX),
             Command::Admit(OUR_INDEX),
         ] {
@@ -156,10 +157,12 @@ pub(super) fn parts(tun: Tun, udp: Udp, peer: &UdpSocket) -> ChannelParts {
     );
     ChannelParts {
         tun: Arc::new(tun),
-        udp: Arc::new(udp),
+        transport: Transport::Udp(Arc::new(udp)),
+        format: Format::WireGuard,
         mtu: MTU,
         endpoint: Some(peer.local_addr().unwrap()),
         filter: Arc::new(filter),
+        first: Vec::new(),
     }
 }
 

@@ -73,7 +73,7 @@ fn sibling(bench: &mut Bench) -> (UdpSocket, ReceiveKey) {
     bench.plane.add_channel(SIBLING, parts(device("dp1"), channel_socket(), &peer)).unwrap();
     let suite = Suite::ChaCha20Poly1305;
     let (send, _) = keys(suite, 0x3333, 0x4444, 3, 4).into_halves(Instant::now());
-    bench.plane.send(SIBLING, Command::InstallSend(send));
+    bench.plane.send(SIBLING, Command::InstallSend(send.into()));
     bench.plane.send(SIBLING, Command::Use(0x3333));
     bench.plane.settle();
     (peer, keys(suite, 0x4444, 0x3333, 4, 3).into_halves(Instant::now()).1)

@@ -26,7 +26,7 @@ fn without_a_session_nothing_leaves_and_nothing_enters() {
             let (send, receive) =
                 keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
             bench.plane.send(ID, Command::InstallReceive(receive.into()));
-            bench.plane.send(ID, Command::InstallSend(send));
+            bench.plane.send(ID, Command::InstallSend(send.into()));
             bench.plane.settle();
             bench.send_sealed(&packet::udp4(PEERS, OURS, 1, 2, b"early"));
             bench.await_drop(DropReason::NotAdmitted, 1, "an inner packet before the hello");
@@ -45,7 +45,7 @@ fn control_frames_travel_both_ways_before_inner_packets_may() {
             let (send, receive) =
                 keys(Suite::ChaCha20Poly1305, OUR_INDEX, PEER_INDEX, 1, 2).into_halves(Instant::now());
             bench.plane.send(ID, Command::InstallReceive(receive.into()));
-            bench.plane.send(ID, Command::InstallSend(send));
+            bench.plane.send(ID, Command::InstallSend(send.into()));
             let frame = Frame::Probe { sequence: 9, interval_micros: 10, signal: Signal::default() }.encode();
             bench.plane.send(ID, Command::Seal { session: OUR_INDEX, plaintext: frame.clone() });
             assert_eq!(bench.receive()[..frame.len()], frame);
@@ -87,7 +87,7 @@ fn a_session_that_is_drained_before_it_retires_carries_all_that_waited() {
                 let (send, _) = keys(Suite::Aes256Gcm, session, PEER_INDEX, 1, 2).into_halves(Instant::now());
                 let (_, opens) = keys(Suite::Aes256Gcm, PEER_INDEX, session, 2, 1).into_halves(Instant::now());
                 bench.opens = opens;
-                bench.plane.send(ID, Command::InstallSend(send));
+                bench.plane.send(ID, Command::InstallSend(send.into()));
                 bench.plane.send(ID, Command::Use(session));
                 bench.plane.settle();
                 for number in 0..150_u8 {

@@ -1,0 +1,147 @@
+//! A wire format that protects nothing and has everything else: one session, parts, messages that it keeps to itself.
+//!
+//! ```text
+//!  check(4) | hidden by XOR: kind(1) sequence(4) | payload …
+//!  kind 0: a packet, frame or ping    1: the first part of a packet    2: another    3: the last
+//! ```
+
+use std::time::Instant;
+
+use meshtun_dataplane::{Datagrams, DropReason, Opened, Opening, Pieces, Sealing};
+
+/// A payload that means no more than that its sender lives.
+pub(crate) const PING: &[u8] = b"\xF0 still here";
+/// How a frame for the control side begins.
+pub(crate) const CONTROL: &[u8] = b"\xF1 control: ";
+
+const HEADER: usize = 9;
+const MASK: u8 = 0x5A;
+
+/// Seals.
+#[derive(Debug)]
+pub(crate) struct Seals {
+    /// The most payload in a datagram.
+    longest: usize,
+    sequence: u32,
+}
+
+/// Opens.
+#[derive(Debug, Default)]
+pub(crate) struct Opens {
+    next: u32,
+    parts: Vec<u8>,
+    wrong: Option<u32>,
+}
+
+impl Seals {
+    pub(crate) fn new(longest: usize) -> Seals {
+        Seals { longest, sequence: 0 }
+    }
+
+    /// A datagram with this payload, as the data plane would send it.
+    pub(crate) fn datagram(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; self.pieces(payload.len(), 0).last];
+        self.seal(payload, 0, &mut bytes).unwrap();
+        hide(&mut bytes);
+        bytes
+    }
+}
+
+impl Sealing for Seals {
+    fn session(&self) -> u32 {
+        0
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        None
+    }
+
+    fn pieces(&self, length: usize, _mtu: usize) -> Pieces {
+        let count = length.div_ceil(self.longest).max(1);
+        Pieces { count, each: HEADER + self.longest, last: HEADER + length - (count - 1) * self.longest }
+    }
+
+    fn seal(&mut self, packet: &[u8], piece: usize, room: &mut [u8]) -> Result<(), DropReason> {
+        let count = self.pieces(packet.len(), 0).count;
+        let part = &packet[piece * self.longest..packet.len().min((piece + 1) * self.longest)];
+        room[4] = match piece {
+            0 => u8::from(count > 1),
+            _ => 2 + u8::from(piece + 1 == count),
+        };
+        room[5..9].copy_from_slice(&self.sequence.to_be_bytes());
+        self.sequence += 1;
+        room[HEADER..].copy_from_slice(part);
+        Ok(())
+    }
+
+    /// Done for many at a time: whoever forgets this sends what nobody can open.
+    fn finish(&mut self, mut datagrams: Datagrams<'_>) {
+        datagrams.iter_mut().for_each(hide);
+    }
+}
+
+impl Opening for Opens {
+    fn session(&self) -> u32 {
+        0
+    }
+
+    fn expires(&self) -> Option<Instant> {
+        None
+    }
+
+    fn open(&mut self, datagram: &mut [u8], _now: Instant) -> Result<Opened, DropReason> {
+        if datagram.len() < HEADER {
+            return Err(DropReason::Malformed);
+        }
+        if datagram[..4] != check(&datagram[4..]) {
+            return Err(DropReason::Forged);
+        }
+        datagram[4..].iter_mut().for_each(|byte| *byte ^= MASK);
+        let sequence = u32::from_be_bytes(datagram[5..9].try_into().expect("four bytes"));
+        if sequence < self.next {
+            self.wrong = Some(sequence);
+            return Err(DropReason::Replayed);
+        }
+        let is_next = sequence == self.next;
+        self.next = sequence + 1;
+        self.open_payload(datagram[4], is_next, &datagram[HEADER..])
+    }
+
+    fn assembled(&mut self) -> &mut [u8] {
+        &mut self.parts
+    }
+
+    fn why(&self) -> Option<String> {
+        self.wrong.map(|sequence| format!("number {sequence} was here before"))
+    }
+}
+
+impl Opens {
+    fn open_payload(&mut self, kind: u8, is_next: bool, payload: &[u8]) -> Result<Opened, DropReason> {
+        let range = HEADER..HEADER + payload.len();
+        match kind {
+            0 if payload == PING => Ok(Opened::Swallowed(payload.len())),
+            0 if payload.starts_with(CONTROL) => Ok(Opened::Control(range)),
+            0 => Ok(Opened::Inner(range)),
+            _ => {
+                if kind == 1 {
+                    self.parts.clear();
+                } else if !is_next {
+                    return Err(DropReason::BadFragment);
+                }
+                self.parts.extend_from_slice(payload);
+                Ok(if kind == 3 { Opened::Assembled } else { Opened::Part })
+            }
+        }
+    }
+}
+
+fn hide(datagram: &mut [u8]) {
+    datagram[4..].iter_mut().for_each(|byte| *byte ^= MASK);
+    let check = check(&datagram[4..]);
+    datagram[..4].copy_from_slice(&check);
+}
+
+fn check(bytes: &[u8]) -> [u8; 4] {
+    bytes.iter().fold(7_u32, |sum, byte| sum.rotate_left(5) ^ u32::from(*byte)).to_be_bytes()
+}
