@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("meshtun-proto", &[]),
     ("meshtun-offload", &[]),
     ("meshtun-config", &[]),
+    ("meshtun-openvpn", &[]),
     ("meshtun-sys", &[]),
     ("meshtun-testkit", &[]),
     ("meshtun-netlink", &[]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["meshtun-config", "meshtun-dataplane", "meshtun-netlink", "meshtun-offload", "meshtun-proto", "meshtun-sys"],
     ),
     ("netns-lab", &["meshtun-sys", "meshtun-testkit"]),
-    ("meshtun-fuzz", &["meshtun-config", "meshtun-offload", "meshtun-proto"]),
+    ("meshtun-fuzz", &["meshtun-config", "meshtun-offload", "meshtun-openvpn", "meshtun-proto"]),
     ("meshtun", &["meshtun-config", "meshtun-daemon", "netns-lab"]),
 ];
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use meshtun_config::View;
 use meshtun_netlink::{Actual, ActualRoute, ActualRouteKind, Network, NetworkError};
 
-use crate::{channels, prefixes::prefixes};
+use crate::{prefixes::prefixes, view};
 
 /// Everything of that kind in words; `actual` was read for the view's networks.
 ///
@@ -55,7 +55,7 @@ fn missing_addresses(view: &View, actual: &Actual) -> Vec<String> {
 /// Underlay addresses that no interface has.
 fn missing_underlay(view: &View, actual: &Actual) -> Vec<String> {
     let mut channels = BTreeMap::<IpAddr, Vec<String>>::new();
-    for (link, channel) in channels::each(view) {
+    for (link, channel) in view::channels(view) {
         let local = channel.local.ip();
         if !local.is_unspecified() && !actual.addresses.contains(&local) {
             channels.entry(local).or_default().push(format!("{}/{}", link.name, channel.number));

@@ -32,9 +32,11 @@ use crate::{
     keeper::Keeper,
     lock,
     notify::Notifier,
+    open_files::may_open,
     resolve::Resolver,
     stamps::StampStore,
     surroundings::{self, Surroundings},
+    view,
 };
 
 /// How a gateway is started.
@@ -72,7 +74,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     let _lock = lock?;
     tun::access()?;
-    may_open(channels::each(&gateway.view).count())?;
+    may_open(view::channels(&gateway.view).count())?;
     let stamps = open_stamps(directories, &gateway)?;
     let notifier = Notifier::from_environment();
     let running = come_up(&options, gateway, stamps, network.clone(), &notifier).await?;
@@ -163,21 +165,6 @@ fn may_run_on(asked: &[usize], allowed: &[usize]) -> Result<(), Error> {
         None => Ok(()),
     }
 }
-
-/// Whether as many files may be opened as the channels need; the limit is raised as far as it goes.
-pub(crate) fn may_open(channels: usize) -> Result<(), Error> {
-    let needed = DESCRIPTORS_A_CHANNEL * channels + DESCRIPTORS_BESIDE;
-    match process::raise_open_files_limit() {
-        Some(limit) if limit < needed as u64 => Err(Error::OpenFiles { channels, needed, limit }),
-        _ => Ok(()),
-    }
-}
-
-/// Tun device, UDP socket, the carrier switch's two, and what a data-plane half may need.
-const DESCRIPTORS_A_CHANNEL: usize = 5;
-
-/// Workers, netlink, control socket and its callers, log, lock.
-const DESCRIPTORS_BESIDE: usize = 128;
 
 fn open_stamps(directories: &Directories, gateway: &Gateway) -> Result<StampStore, Error> {
     let state = &directories.state;

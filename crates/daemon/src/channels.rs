@@ -17,17 +17,24 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Gateway,
     carrier::Carrier,
-    engine::ChannelParts,
     kept::{self, KeptSockets},
     keys::random_bytes,
     notify::Notifier,
     prefixes::{local_prefixes, prefixes},
     surroundings::Surroundings,
+    view,
 };
 
-/// All channels, in the order of their ids.
-pub(crate) fn each(view: &View) -> impl Iterator<Item = (&LinkView, &ChannelView)> {
-    view.links.iter().flat_map(|link| link.channels.iter().map(move |channel| (link, channel)))
+/// What a running channel is made of.
+pub(crate) struct ChannelParts {
+    pub(crate) id: ChannelId,
+    pub(crate) link: String,
+    pub(crate) peer: String,
+    pub(crate) view: ChannelView,
+    pub(crate) conversation: Conversation,
+    pub(crate) udp: Arc<Udp>,
+    pub(crate) carrier: Carrier,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Binds every channel's socket, or takes over the one that the service runner kept; it keeps them from here on.
@@ -40,7 +47,7 @@ pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> 
         let options = udp_options(channel);
         kept.take(link, channel, &options).map_err(|error| not_bound(link, channel, error))
     };
-    let taken = each(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
+    let taken = view::channels(view).map(take).collect::<Result<Vec<Option<Udp>>, Error>>()?;
     // Before others are bound: their ports may be the same.
     kept.close(notifier);
     let bind = |((link, channel), taken): ((&LinkView, &ChannelView), Option<Udp>)| {
@@ -48,7 +55,7 @@ pub(crate) fn bind(view: &View, notifier: &Notifier) -> Result<Vec<Udp>, Error> 
         notifier.keep(&kept::name(&link.name, channel.number), &udp);
         Ok(udp)
     };
-    each(view).zip(taken).map(bind).collect()
+    view::channels(view).zip(taken).map(bind).collect()
 }
 
 /// Binds one channel's socket.
@@ -78,7 +85,7 @@ pub(crate) fn make(
     sockets: Vec<Udp>,
     plane: &mut DataPlane,
 ) -> Result<Vec<ChannelParts>, Error> {
-    let numbered = (0..).map(ChannelId).zip(each(&gateway.view).zip(sockets));
+    let numbered = (0..).map(ChannelId).zip(view::channels(&gateway.view).zip(sockets));
     let channels = numbered.map(|(id, ((link, channel), udp))| {
         let mtu = surroundings.mtus[&link.name];
         make_one(gateway, id, link, channel, mtu, Arc::new(udp), Arc::default(), plane)

@@ -23,6 +23,7 @@ mod keys;
 mod limiter;
 mod lock;
 mod notify;
+mod open_files;
 mod plan;
 mod prefixes;
 mod reload;
@@ -31,6 +32,7 @@ mod stamps;
 pub mod status;
 mod surroundings;
 mod underload;
+mod view;
 
 #[cfg(test)]
 mod fixtures;

@@ -1,15 +1,6 @@
 //! What the control side tells the halves, and what it hears from them.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
-    time::Instant,
-};
-
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use meshtun_sys::event::EventFd;
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use crate::{DropReason, Filter, ReceiveSession, SendSession};
 
@@ -160,70 +151,4 @@ pub enum Event {
         /// Why.
         error: io::Error,
     },
-}
-
-impl Event {
-    fn is_authenticated(&self) -> bool {
-        !matches!(self, Event::Handshake { .. } | Event::UnknownSession { .. } | Event::Refused { .. })
-    }
-}
-
-/// The receiving end of all workers' events.
-///
-/// What anybody on the underlay can cause waits in a queue of its own and is served last, so that a flood of
-/// handshakes cannot crowd out what authenticated peers said.
-#[derive(Debug)]
-pub struct Events {
-    trusted: Receiver<Event>,
-    untrusted: Receiver<Event>,
-    wake: Arc<EventFd>,
-}
-
-impl Events {
-    /// The next event, if one waits. Call [`Events::acknowledge`] before draining.
-    pub fn poll_event(&self) -> Option<Event> {
-        self.trusted.try_recv().or_else(|_| self.untrusted.try_recv()).ok()
-    }
-
-    /// Makes the descriptor unreadable again until the next event.
-    ///
-    /// # Errors
-    /// The kernel's, from reading the event descriptor.
-    pub fn acknowledge(&self) -> io::Result<()> {
-        self.wake.drain()
-    }
-}
-
-impl AsFd for Events {
-    /// Readable while events may wait.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
-    }
-}
-
-/// A worker's end of the event queues.
-#[derive(Clone, Debug)]
-pub(crate) struct EventSender {
-    trusted: Sender<Event>,
-    untrusted: Sender<Event>,
-    wake: Arc<EventFd>,
-}
-
-impl EventSender {
-    /// Sends an event; `false` if its queue is full, and then the event is lost.
-    pub(crate) fn send(&self, event: Event) -> bool {
-        let queue = if event.is_authenticated() { &self.trusted } else { &self.untrusted };
-        match queue.try_send(event) {
-            Ok(()) => self.wake.notify().is_ok(),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
-    }
-}
-
-pub(crate) fn event_queue(capacity: usize) -> io::Result<(EventSender, Events)> {
-    let wake = Arc::new(EventFd::new()?);
-    let (trusted_in, trusted) = crossbeam_channel::bounded(capacity);
-    let (untrusted_in, untrusted) = crossbeam_channel::bounded(capacity);
-    let sender = EventSender { trusted: trusted_in, untrusted: untrusted_in, wake: Arc::clone(&wake) };
-    Ok((sender, Events { trusted, untrusted, wake }))
 }

@@ -37,6 +37,7 @@
 
 mod command;
 mod counters;
+mod events;
 mod filter;
 mod plane;
 mod queue;
@@ -48,8 +49,9 @@ mod transport;
 mod turn;
 mod worker;
 
-pub use command::{ChannelId, Command, Event, Events, Half};
+pub use command::{ChannelId, Command, Event, Half};
 pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, SendSnapshot};
+pub use events::Events;
 pub use filter::{Filter, Verdict};
 pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};
 pub use session::{Datagrams, Format, Opened, Opening, Pieces, ReceiveSession, Sealing, SendSession};

@@ -17,7 +17,7 @@ use meshtun_sys::{
 
 use crate::{
     ChannelId, Command, Counters, Event, Events, Filter, Format, Half, Transport,
-    command::{EventSender, event_queue},
+    events::{EventSender, event_queue},
     receiving::{ReceivingHalf, ReceivingParts},
     sending::{SendingHalf, SendingParts},
     worker::{Order, Worker},
@@ -101,9 +101,6 @@ struct WorkerThread {
     halves: usize,
 }
 
-/// How many events may wait, in each of the two queues.
-const EVENTS: usize = 4096;
-
 impl DataPlane {
     /// Starts the workers.
     ///
@@ -113,7 +110,7 @@ impl DataPlane {
         if config.cpus.is_empty() {
             return Err(PlaneError::NoWorkers);
         }
-        let (sender, events) = event_queue(EVENTS).map_err(PlaneError::Start)?;
+        let (sender, events) = event_queue().map_err(PlaneError::Start)?;
         let workers = config.cpus.iter().enumerate();
         let workers = workers
             .map(|(number, &cpu)| WorkerThread::start(number, config.pin.then_some(cpu)))
@@ -152,7 +149,8 @@ impl DataPlane {
             return Err(PlaneError::Duplicate(id));
         }
         let (sends, receives): (Vec<_>, Vec<_>) = parts.first.into_iter().map(Command::for_halves).unzip();
-        let joining = self.offer_offloads(id, &parts.tun).map_err(PlaneError::Offloads)?;
+        let events = self.events.of_channel();
+        let joining = offer_offloads(id, &parts.tun, &events).map_err(PlaneError::Offloads)?;
         let places = self.place();
         let sending = SendingHalf::new(SendingParts {
             channel: id,
@@ -161,7 +159,7 @@ impl DataPlane {
             mtu: parts.mtu,
             endpoint: parts.endpoint,
             counters: Arc::clone(&counters),
-            events: self.events.clone(),
+            events: events.clone(),
         })
         .map_err(PlaneError::Watch)?;
         let receiving = ReceivingHalf::new(ReceivingParts {
@@ -173,7 +171,7 @@ impl DataPlane {
             filter: parts.filter,
             joining,
             counters: Arc::clone(&counters),
-            events: self.events.clone(),
+            events,
         });
         let (sends, receives) = (sends.into_iter().flatten().collect(), receives.into_iter().flatten().collect());
         self.adopt(places.sending, |answer| Order::AddSending(Box::new(sending), sends, answer))?;
@@ -264,17 +262,6 @@ impl DataPlane {
         }
     }
 
-    /// A kernel that has an offload on reading takes the same kind of super-packet on writing.
-    fn offer_offloads(&self, channel: ChannelId, tun: &Tun) -> io::Result<Joining> {
-        let given = tun.set_offloads(TunOffloads { tso: true, uso: true })?;
-        for (offload, given) in [("TCP segmentation", given.tso), ("UDP segmentation", given.uso)] {
-            if !given {
-                self.events.send(Event::OffloadLost { channel, offload });
-            }
-        }
-        Ok(Joining { tcp: given.tso, udp: given.uso })
-    }
-
     fn place(&self) -> Places {
         let sending = self.least_loaded(None);
         let receiving = if self.apart { self.least_loaded(Some(sending)) } else { sending };
@@ -329,4 +316,15 @@ impl WorkerThread {
         let thread = std::thread::Builder::new().name(format!("meshtun-w{number}")).spawn(move || worker.run(cpu))?;
         Ok(WorkerThread { orders, wake, thread, halves: 0 })
     }
+}
+
+/// A kernel that has an offload on reading takes the same kind of super-packet on writing.
+fn offer_offloads(channel: ChannelId, tun: &Tun, events: &EventSender) -> io::Result<Joining> {
+    let given = tun.set_offloads(TunOffloads { tso: true, uso: true })?;
+    for (offload, given) in [("TCP segmentation", given.tso), ("UDP segmentation", given.uso)] {
+        if !given {
+            events.send(Event::OffloadLost { channel, offload });
+        }
+    }
+    Ok(Joining { tcp: given.tso, udp: given.uso })
 }

@@ -29,8 +29,8 @@ use meshtun_sys::{
 use self::sessions::Sessions;
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
-    command::EventSender,
     counters::ReceiveCounters,
+    events::EventSender,
     scratch::{PLACE, PLACES, Scratch},
     turn::{Source, Turn, token},
 };
@@ -84,6 +84,8 @@ pub(crate) struct ReceivingHalf {
     /// When the control side was last told of a reason.
     told: [Option<Instant>; DropReason::ALL.len()],
     errors_in_a_row: u32,
+    /// Its device or socket is gone, and the control side knows.
+    has_failed: bool,
     /// How many trains to ask for with one call.
     batch: usize,
     counters: Arc<Counters>,
@@ -105,6 +107,7 @@ impl ReceivingHalf {
             joining: parts.joining,
             told: [None; DropReason::ALL.len()],
             errors_in_a_row: 0,
+            has_failed: false,
             batch: RECEIVE_BATCH,
             counters: parts.counters,
             events: parts.events,
@@ -139,7 +142,7 @@ impl ReceivingHalf {
                 Err(error) => {
                     self.errors_in_a_row += 1;
                     if self.errors_in_a_row > ERRORS_IN_A_ROW {
-                        turned = self.fail(error);
+                        self.fail(error);
                     }
                     break;
                 }
@@ -148,7 +151,8 @@ impl ReceivingHalf {
         if self.counters.receiving.messages.get() != messages {
             self.counters.hear(now);
         }
-        self.write(scratch).map_or_else(|error| self.fail(error), |()| turned)
+        self.write_or_fail(scratch);
+        if self.has_failed { Turn::Failed } else { turned }
     }
 
     pub(crate) fn obey(&mut self, command: Command) {
@@ -388,9 +392,10 @@ impl ReceivingHalf {
         self.counters.receiving.drops.add(reason, 1);
     }
 
-    fn fail(&mut self, error: io::Error) -> Turn {
-        self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
-        Turn::Failed
+    fn fail(&mut self, error: io::Error) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
+        }
     }
 }
 

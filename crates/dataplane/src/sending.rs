@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     ChannelId, Command, Counters, Datagrams, DropReason, Event, Half, Pieces, SendSession, Transport,
-    command::EventSender,
+    events::EventSender,
     queue::Queue,
     scratch::Scratch,
     turn::{Source, Turn, token},

@@ -5,6 +5,7 @@
 //! - `start`: how a channel comes up, and how it does not.
 //! - `sessions`: renewal, expiry, keepalives, silence of plain WireGuard, goodbye.
 //! - `liveness`: detection, recovery, hold-down, and that the ends agree.
+//! - `siblings`: several such pairs as channels of one link, and which go down together.
 //! - `leaving`: what is under way when an end leaves.
 //! - `path_mtu`: padded probes over a path that narrows and widens.
 //! - `crossing`: both ends initiate at once, and any message is lost.
@@ -24,5 +25,6 @@ mod pair {
     mod liveness;
     mod path_mtu;
     mod sessions;
+    mod siblings;
     mod start;
 }

@@ -23,6 +23,11 @@ use meshtun_offload::{
     split::Split,
     virtio::VirtioNetHdr,
 };
+use meshtun_openvpn::{
+    directive,
+    key::StaticKey,
+    options::{Cipher, Digest, KeyDirection, Options},
+};
 use meshtun_proto::{
     LocalIdentity, Suite,
     channel::{Channel, ChannelConfig, Peer, State},
@@ -44,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     ("super_packet", super_packet),
     ("coalesce", coalesce),
     ("mesh_toml", mesh_toml),
+    ("openvpn_config", openvpn_config),
+    ("openvpn_key", openvpn_key),
 ];
 
 /// A datagram of any kind for the control side of a channel that has sent an initiation: it never comes up.
@@ -162,4 +169,24 @@ fn packets(buffer: &[u8]) -> Vec<Range<usize>> {
         at = end;
     }
     packets
+}
+
+/// An OpenVPN configuration that names itself, to its options.
+pub fn openvpn_config(input: &[u8]) {
+    let reading = directive::read_file("fuzz", input, &mut |_| Ok(input.to_vec()));
+    for directive in &reading.directives {
+        assert!(directive.parameters.len() < directive::MAX_WORDS, "{directive}");
+    }
+    let parsed = Options::read(&reading);
+    assert!(parsed.findings.iter().all(|finding| !finding.text.is_empty()), "a finding says something");
+}
+
+/// A static key file.
+pub fn openvpn_key(input: &[u8]) {
+    let Ok(key) = StaticKey::parse(input) else { return };
+    for direction in [KeyDirection::Both, KeyDirection::Zero, KeyDirection::One] {
+        if let Ok(pair) = key.pair(direction, Cipher::Aes256Cbc, Digest::Sha1) {
+            assert_eq!((pair.outgoing.cipher.len(), pair.incoming.hmac.len()), (32, 20));
+        }
+    }
 }

@@ -106,3 +106,28 @@ fn a_link_of_which_no_channel_is_left_comes_back_at_once_however_often_it_failed
         bed.wait_until_up();
     });
 }
+
+#[test]
+fn a_channel_that_is_as_silent_as_one_that_failed_goes_down_with_it_and_the_last_one_stays() {
+    trial::run_with_tun(|| {
+        let bed = Bed::two_gateways(4, Family::V4);
+        let faults = Faults::of(&bed);
+        let blocked = [0, 1, 3];
+        for channel in blocked {
+            faults.block(&bed, 0, channel, true);
+        }
+        eventually("three have no carrier", || {
+            blocked.iter().all(|channel| (0..2).all(|site| !has_carrier(&bed, site, *channel)))
+        });
+        assert!((0..2).all(|site| has_carrier(&bed, site, 2)), "nothing is wrong with the fourth");
+        let deaf = bed.gateways[0].log();
+        // Their probes come at random times, so that one of them is found dead first.
+        assert!(deaf.contains("and a sibling has just failed"), "{deaf}");
+        blocked.iter().for_each(|channel| faults.block(&bed, 0, *channel, false));
+        eventually("all have carrier again", || {
+            blocked.iter().all(|channel| (0..2).all(|site| has_carrier(&bed, site, *channel)))
+        });
+        let held = bed.channels(0).iter().filter(|channel| !channel["probes"]["held_s"].is_null()).count();
+        assert_eq!(held, 0, "it was the first failure of each");
+    });
+}

@@ -11,7 +11,8 @@ use std::{
 use meshtun_dataplane::{ChannelId, Command, Counters, DataPlane, Half};
 use meshtun_proto::{
     channel::{
-        Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched, liveness::Settings,
+        Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched,
+        liveness::{Course, Settings, Standing},
     },
     control::Reason,
     tai64n::Tai64n,
@@ -26,21 +27,10 @@ use super::{
 };
 use crate::{
     carrier::Carrier,
+    channels::ChannelParts,
     resolve,
     status::{ChannelState, Probes},
 };
-
-/// What a channel is made of.
-pub(crate) struct ChannelParts {
-    pub(crate) id: ChannelId,
-    pub(crate) link: String,
-    pub(crate) peer: String,
-    pub(crate) view: meshtun_config::ChannelView,
-    pub(crate) conversation: Conversation,
-    pub(crate) udp: Arc<Udp>,
-    pub(crate) carrier: Carrier,
-    pub(crate) counters: Arc<Counters>,
-}
 
 /// A running channel.
 pub(super) struct Channel {
@@ -65,6 +55,8 @@ pub(super) struct Channel {
     ceiling: u16,
     /// Carrier has just been lost.
     has_fallen: bool,
+    /// Nothing has been heard for the detection time, just now.
+    is_silent: bool,
     /// The conversation says up, and the halves have not been waited for yet.
     rising: Option<Duration>,
     failure: Option<Failure>,
@@ -128,6 +120,7 @@ impl Channel {
             has_path_news: false,
             ceiling: u16::MAX,
             has_fallen: false,
+            is_silent: false,
             rising: None,
             failure: None,
             held_down: false,
@@ -404,6 +397,22 @@ impl Channel {
         std::mem::take(&mut self.has_fallen)
     }
 
+    /// Whether the channel has fallen silent since the last call, or was watched and is suspect.
+    pub(super) fn take_silence(&mut self) -> bool {
+        std::mem::take(&mut self.is_silent) | self.conversation.take_suspicion()
+    }
+
+    /// How it stands beside its siblings, if it is up; what its halves heard until now counts.
+    pub(super) fn standing(&mut self, now: Instant) -> Option<Standing> {
+        self.fold(now);
+        self.conversation.liveness()?.standing(now)
+    }
+
+    /// Goes down with a sibling that has fallen silent, or is watched.
+    pub(super) fn follow_sibling(&mut self, course: Course, now: Instant) {
+        self.conversation.follow_sibling(course, now);
+    }
+
     /// Whether carrier is due, once the halves have obeyed what was ordered before.
     pub(super) fn is_rising(&self) -> bool {
         self.rising.is_some()
@@ -477,7 +486,10 @@ impl Channel {
             Output::Endpoint(address) => self.handle_moved(now, address, plane),
             Output::Up { handshake } => self.rising = Some(handshake),
             Output::Down(reason @ DownReason::Goodbye { reason: Reason::Down, .. }) => self.parting = Some(reason),
-            Output::Down(reason) => self.fall(reason, now),
+            Output::Down(reason) => {
+                self.is_silent |= matches!(reason, DownReason::NotHeard(_));
+                self.fall(reason, now);
+            }
             Output::PathMtu(mtu) => (self.path_mtu, self.has_path_news) = (Some(mtu), true),
             Output::Unmatched { why } => self.not_ours(&why, now),
         }

@@ -6,8 +6,11 @@ use meshtun_config::ChannelView;
 use meshtun_dataplane::{ChannelId, DataPlane};
 use meshtun_sys::udp::Udp;
 
-use super::{ChannelParts, Engine, LinkState, channel::Channel};
-use crate::{Error, channels};
+use super::{Engine, LinkState, channel::Channel};
+use crate::{
+    Error,
+    channels::{self, ChannelParts},
+};
 
 impl Engine {
     /// The channels of a link, by number.
@@ -45,6 +48,9 @@ impl Engine {
         }
         if channel.take_fall() {
             self.fallen.push(id);
+        }
+        if channel.take_silence() {
+            self.silent.push(id);
         }
         if channel.take_path_news() {
             self.path_news.push(id);

@@ -28,6 +28,7 @@ mod reload;
 mod report;
 mod rescue;
 mod settings;
+mod siblings;
 mod tidings;
 
 use std::{
@@ -42,6 +43,7 @@ use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
+pub(crate) use self::inputs::Inputs;
 use self::{
     change::Change,
     channel::Channel,
@@ -50,9 +52,9 @@ use self::{
     missing::Missing,
     tidings::{Health, Tidings},
 };
-pub(crate) use self::{channel::ChannelParts, inputs::Inputs};
 use crate::{
     Gateway,
+    channels::ChannelParts,
     control::{Asked, Caller, Request},
     hooks::Hooks,
     keeper::Keeper,
@@ -91,6 +93,8 @@ pub(crate) struct Engine {
     notifier: Notifier,
     /// Channels that have just lost their carrier.
     fallen: Vec<ChannelId>,
+    /// Channels that have just fallen silent.
+    silent: Vec<ChannelId>,
     /// Channels whose devices others read, and until when.
     lent: Vec<(ChannelId, Instant)>,
     /// Channels whose paths take longer or shorter packets than before.
@@ -184,6 +188,7 @@ impl Engine {
             files,
             notifier,
             fallen: Vec::new(),
+            silent: Vec::new(),
             lent: Vec::new(),
             path_news: Vec::new(),
             ceilings: BTreeMap::new(),
@@ -242,6 +247,7 @@ impl Engine {
             }
             self.let_part(now).await;
             self.raise(now);
+            self.take_siblings_along(now);
             self.rescue();
             self.follow_paths().await;
             self.hear(now);

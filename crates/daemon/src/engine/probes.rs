@@ -50,6 +50,9 @@ pub(super) fn problem(conversation: &Conversation, peer: &str, place: &str, now:
         (Some((LivenessState::Down, Diagnosis::NotHeard)), _) => {
             format!("{peer} at {place} is heard, but hears nothing from here: look for what blocks this direction")
         }
+        (_, Some(Failure::WithSibling(_))) => {
+            format!("it was taken down with another channel that failed, and waits for probes to be answered by {peer}")
+        }
         (Some((LivenessState::Down, Diagnosis::HeldDown)), _) => format!("{peer} holds it down, since it kept failing"),
         (_, Some(Failure::NotHeardByPeer)) => format!("{peer} at {place} heard nothing from here: probing"),
         (_, Some(_)) => format!("it failed, and waits for probes to be answered by {peer} at {place}"),

@@ -20,13 +20,15 @@ use serde_json::Value;
 
 use super::{Engine, LinkState, change::Change};
 use crate::{
-    Error, Fault, Gateway, boot, channels,
+    Error, Fault, Gateway, channels,
     control::{Caller, Refusal, Reloaded},
     gateway::read_mesh,
     hooks, kept,
+    open_files::may_open,
     reload::{Fate, Verdict, describe, obstacle, verdict},
     surroundings::{self, Surroundings},
     underload::HandshakeLoad,
+    view,
 };
 
 /// A reload that waits for the channels that go.
@@ -85,7 +87,7 @@ impl Engine {
         if let Some(obstacle) = obstacle(&self.gateway, &gateway) {
             return Err(Refusal::Configuration(format!("{}: {obstacle}", self.files.mesh.display())));
         }
-        boot::may_open(channels::each(&gateway.view).count()).map_err(refusal)?;
+        may_open(view::channels(&gateway.view).count()).map_err(refusal)?;
         let (mut surroundings, more) =
             surroundings::look(&self.network, &gateway.view).await.map_err(|error| refusal(error.into()))?;
         warnings.extend(more);
@@ -151,7 +153,7 @@ impl Engine {
                 is_it && verdicts.get(&channel.id).is_some_and(|verdict| verdict.fate <= Fate::Rekeyed)
             })
         };
-        let all = channels::each(view).map(|(link, channel)| (link.name.clone(), channel.number));
+        let all = view::channels(view).map(|(link, channel)| (link.name.clone(), channel.number));
         all.filter(|(link, number)| !stays(link, *number)).collect()
     }
 
@@ -166,7 +168,7 @@ impl Engine {
         let leaving = self.channels.values().filter(|channel| goes(&channel.id));
         let taken: Vec<u16> = leaving.map(|channel| channel.view.local.port()).collect();
         let mut sockets = BTreeMap::new();
-        for (link, channel) in channels::each(view) {
+        for (link, channel) in view::channels(view) {
             let key = (link.name.clone(), channel.number);
             if coming.contains(&key) && !taken.contains(&channel.local.port()) {
                 sockets.insert(key, channels::bind_one(link, channel)?);
@@ -267,7 +269,7 @@ impl Engine {
         }
         let links = &self.gateway.view.links;
         self.surroundings.mtus.retain(|name, _| links.iter().any(|link| link.name == *name));
-        self.load = HandshakeLoad::new(channels::each(&self.gateway.view).count(), now);
+        self.load = HandshakeLoad::new(view::channels(&self.gateway.view).count(), now);
         self.make_so(self.gateway.view.clone(), &mut done).await;
         self.hooks.configure(&self.gateway.view);
         self.narrow(&mtus);

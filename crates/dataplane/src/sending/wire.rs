@@ -12,7 +12,7 @@ use std::{
 use meshtun_sys::udp::{self, Endpoint, Udp};
 
 use super::{SendingParts, packets_in};
-use crate::{ChannelId, Counters, DropReason, Event, Transport, command::EventSender, scratch::LONGEST_TRAIN};
+use crate::{ChannelId, Counters, DropReason, Event, Transport, events::EventSender, scratch::LONGEST_TRAIN};
 
 /// How often a channel tells that its datagrams are too long for the underlay.
 const TOO_BIG_EVERY: Duration = Duration::from_secs(1);

@@ -21,12 +21,15 @@ use crate::control::{Diagnosis, Frame, LivenessState, Signal};
 
 mod hold_down;
 mod settings;
+mod siblings;
 mod statistics;
 
 pub use settings::Settings;
+pub use siblings::{Course, Standing, to_go_along};
 pub use statistics::{RoundTrip, Statistics};
 
 use hold_down::HoldDown;
+use siblings::Watch;
 use statistics::{Recorder, Times};
 
 /// Why a channel that was up is not any more.
@@ -38,6 +41,8 @@ pub enum Failure {
     NotHeardByPeer,
     /// The peer says that it is down, for another reason, or does not come up.
     PeerDown,
+    /// A sibling fell silent, and this one had been silent for so long.
+    WithSibling(Duration),
 }
 
 /// The liveness of one channel, at one end.
@@ -54,6 +59,8 @@ pub struct Liveness {
     state: LivenessState,
     diagnosis: Diagnosis,
     failure: Option<Failure>,
+    /// For how long it had been up when it went down with a sibling, until it is known whether it would have failed itself.
+    unproven: Option<Duration>,
     /// When the state became `Up`.
     up_since: Instant,
     /// When the last authentic message came.
@@ -66,6 +73,7 @@ pub struct Liveness {
     is_deaf: bool,
     /// A probe went out because nothing was heard for longer than usual.
     is_suspect: bool,
+    watch: Watch,
     /// What the peer said last; none while it is not heard.
     peer: Option<LivenessState>,
     peer_diagnosis: Diagnosis,
@@ -92,12 +100,14 @@ impl Liveness {
             state: LivenessState::Down,
             diagnosis: Diagnosis::None,
             failure: None,
+            unproven: None,
             up_since: now,
             heard: now,
             told: now,
             excused: None,
             is_deaf: false,
             is_suspect: false,
+            watch: Watch::Off,
             peer: None,
             peer_diagnosis: Diagnosis::None,
             peer_clock: 0,
@@ -152,6 +162,7 @@ impl Liveness {
         self.connected = false;
         self.state = LivenessState::Down;
         self.failure = None;
+        self.unproven = None;
         self.diagnosis = Diagnosis::None;
         self.peer = None;
         self.is_deaf = false;
@@ -160,7 +171,7 @@ impl Liveness {
 
     /// The peer turns out to have been restarted: what it knew is gone, and nothing counts against the path.
     pub fn restarted(&mut self) {
-        if self.state != LivenessState::Up {
+        if self.state != LivenessState::Up && self.unproven.is_none() {
             self.hold.forgive();
         }
         self.disconnect();
@@ -181,6 +192,7 @@ impl Liveness {
             self.excused = None;
             self.is_deaf = false;
             self.is_suspect = false;
+            self.watch = Watch::Off;
         }
     }
 
@@ -258,6 +270,7 @@ impl Liveness {
             self.is_suspect = true;
             self.next_probe = now;
         }
+        self.keep_watch(now);
         self.step(now);
     }
 
@@ -266,7 +279,7 @@ impl Liveness {
         if !self.connected {
             return None;
         }
-        let due = [Some(self.next_probe), self.detection(), self.suspicion(), self.hold.until()];
+        let due = [Some(self.next_probe), self.detection(), self.suspicion(), self.watch_over(), self.hold.until()];
         due.into_iter().flatten().min()
     }
 
@@ -368,6 +381,7 @@ impl Liveness {
             LivenessState::Up => self.fail(now, Failure::PeerDown),
             LivenessState::Init => (self.state, self.peer) = (LivenessState::Down, None),
             LivenessState::Down => {
+                self.prove(now);
                 self.is_deaf = true;
                 self.peer = None;
                 self.good = 0;
@@ -383,7 +397,7 @@ impl Liveness {
     /// When a probe goes out because nothing was heard: two intervals have brought neither a probe nor a reply.
     fn suspicion(&self) -> Option<Instant> {
         let is_open = self.connected && !self.is_suspect && !self.is_deaf;
-        is_open.then(|| self.heard + self.longer_interval() * 5 / 4)
+        is_open.then(|| self.heard + self.usual_silence())
     }
 
     fn is_ready(&self, now: Instant) -> bool {
@@ -403,6 +417,8 @@ impl Liveness {
             (Down, Init) if self.is_ready(now) => self.come_up(now),
             (Init, Init | Up) => self.come_up(now),
             (Up, Down) if self.peer_diagnosis == Diagnosis::NotHeard => self.fail(now, Failure::NotHeardByPeer),
+            (Up, Down) if self.peer_diagnosis == Diagnosis::WithSibling => self.follow_sibling(now),
+            (Down, Down) if self.peer_diagnosis == Diagnosis::NotHeard => self.prove(now),
             (Up, Down) => self.fail(now, Failure::PeerDown),
             _ => {}
         }
@@ -412,18 +428,24 @@ impl Liveness {
         self.state = LivenessState::Up;
         self.diagnosis = Diagnosis::None;
         self.failure = None;
+        self.unproven = None;
         self.up_since = now;
         self.next_probe = now;
     }
 
     fn fail(&mut self, now: Instant, failure: Failure) {
+        self.hold.fail(now, now - self.up_since);
+        self.go_down(now, failure);
+    }
+
+    fn go_down(&mut self, now: Instant, failure: Failure) {
         self.state = LivenessState::Down;
         self.diagnosis = match failure {
             Failure::NotHeard(_) => Diagnosis::NotHeard,
+            Failure::WithSibling(_) => Diagnosis::WithSibling,
             Failure::NotHeardByPeer | Failure::PeerDown => Diagnosis::ToldDown,
         };
         self.failure = Some(failure);
-        self.hold.fail(now, now - self.up_since);
         self.needed = self.settings.up_after;
         self.good = 0;
         self.counted = self.next_sequence.checked_sub(1);

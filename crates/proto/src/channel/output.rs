@@ -103,6 +103,8 @@ pub enum DownReason {
     Expired,
     /// Nothing was heard from the peer for the detection time, which is this.
     NotHeard(Duration),
+    /// Another channel of the link fell silent, and nothing had been heard on this one for so long either.
+    WithSibling(Duration),
     /// The peer said that it hears nothing from us.
     NotHeardByPeer,
     /// The peer said that it is down: it holds a channel down that flapped, or does not come up.
@@ -126,6 +128,9 @@ impl fmt::Display for DownReason {
             DownReason::Silent => f.write_str("nothing heard from the peer for 20 s"),
             DownReason::Expired => f.write_str("the last session expired, and no new one came up"),
             DownReason::NotHeard(time) => write!(f, "nothing heard from the peer for {} ms", time.as_millis()),
+            DownReason::WithSibling(time) => {
+                write!(f, "nothing heard from the peer for {} ms, and a sibling has just failed", time.as_millis())
+            }
             DownReason::NotHeardByPeer => f.write_str("the peer hears nothing from this end"),
             DownReason::PeerDown => f.write_str("the peer has taken it down"),
             DownReason::PeerRestarted => f.write_str("the peer was restarted"),

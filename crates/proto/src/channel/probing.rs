@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::liveness::{Failure, Liveness, Settings};
+use super::liveness::{Course, Failure, Liveness, Settings};
 use super::output::Output;
 use super::{Channel, DownReason};
 use crate::control::{Frame, LivenessState, Signal};
@@ -31,6 +31,22 @@ impl Channel {
             liveness.waive_hold_down(now);
         }
         self.go_on_probing(now);
+    }
+
+    /// A sibling has fallen silent, and [`liveness::to_go_along`](super::liveness::to_go_along) says what becomes of this
+    /// one.
+    pub fn follow_sibling(&mut self, course: Course, now: Instant) {
+        match (&mut self.liveness, course) {
+            (Some(liveness), Course::GoAlong) => liveness.go_along(now),
+            (Some(liveness), Course::Watch) => liveness.watch(),
+            (None, _) => {}
+        }
+        self.go_on_probing(now);
+    }
+
+    /// Whether the channel became suspect while it was watched; once.
+    pub fn take_suspicion(&mut self) -> bool {
+        self.liveness.as_mut().is_some_and(Liveness::take_suspicion)
     }
 
     /// A session is in use, or another one than before.
@@ -148,6 +164,7 @@ impl Channel {
         match (liveness.state(), liveness.failure()) {
             (LivenessState::Up, _) => self.go_up(),
             (_, Some(Failure::NotHeard(time))) => self.go_down(DownReason::NotHeard(time)),
+            (_, Some(Failure::WithSibling(silence))) => self.go_down(DownReason::WithSibling(silence)),
             (_, Some(Failure::NotHeardByPeer)) => self.go_down(DownReason::NotHeardByPeer),
             (_, _) => self.go_down(DownReason::PeerDown),
         }

@@ -24,6 +24,8 @@ pub enum Diagnosis {
     NotHeard,
     /// The other end said that it is down.
     ToldDown,
+    /// A sibling fell silent, and so had it, if for less than the detection time.
+    WithSibling,
     /// The channel flapped, and is held down for a while.
     HeldDown,
 }
@@ -65,6 +67,7 @@ impl Diagnosis {
             Diagnosis::None => 0,
             Diagnosis::NotHeard => 1,
             Diagnosis::ToldDown => 3,
+            Diagnosis::WithSibling => 5,
             Diagnosis::HeldDown => 32,
         }
     }
@@ -73,6 +76,7 @@ impl Diagnosis {
         match code {
             1 => Diagnosis::NotHeard,
             3 => Diagnosis::ToldDown,
+            5 => Diagnosis::WithSibling,
             32 => Diagnosis::HeldDown,
             _ => Diagnosis::None,
         }

@@ -26,6 +26,7 @@ fn signal() -> impl Strategy<Value = Signal> {
         Just(Diagnosis::None),
         Just(Diagnosis::NotHeard),
         Just(Diagnosis::ToldDown),
+        Just(Diagnosis::WithSibling),
         Just(Diagnosis::HeldDown)
     ];
     (state, diagnosis, any::<u64>()).prop_map(|(state, diagnosis, clock_micros)| Signal {

@@ -156,6 +156,13 @@ impl World {
         assert_eq!(sent, received);
     }
 
+    /// An end's owner tells what its halves counted.
+    pub(crate) fn report(&mut self, end: usize) {
+        let now = self.clock.now();
+        self.ends[end].report(now);
+        self.carry_out(end);
+    }
+
     /// Brings a datagram to whoever has the address it is for.
     pub(crate) fn deliver(&mut self, datagram: Datagram) {
         let now = self.clock.now();

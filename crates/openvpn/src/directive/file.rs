@@ -1,0 +1,90 @@
+//! A configuration file into directives (options_parse.c, `read_config_file`).
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Directive, MAX_LINE, MAX_WORDS, Place, inline, words};
+use crate::finding::Finding;
+
+/// What Windows editors put before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The lines of a text, each with its line end.
+pub(super) struct Lines<'a> {
+    rest: &'a [u8],
+    number: u32,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.iter().position(|&b| b == b'\n').map_or(self.rest.len(), |at| at + 1);
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        self.number += 1;
+        Some(line)
+    }
+}
+
+/// The directives of a text, and what is wrong with its lines. `file` names it in places.
+pub(super) fn cut(file: &Arc<str>, text: &[u8], findings: &mut Vec<Finding>) -> Vec<Directive> {
+    let mut directives = Vec::new();
+    let mut lines = Lines { rest: text, number: 0 };
+    while let Some(line) = lines.next() {
+        let place = Place { file: Some(file.clone()), line: lines.number };
+        let marked = if lines.number == 1 { BYTE_ORDER_MARK } else { b"" };
+        match one(&place, line.strip_prefix(marked).unwrap_or(line), &mut lines, findings) {
+            Ok(directive) => directives.extend(directive),
+            Err(text) => findings.push(Finding::error(&place, text)),
+        }
+    }
+    directives
+}
+
+/// The directive of a line, if it has one; inline text is taken from `lines`.
+fn one(
+    place: &Place,
+    line: &[u8],
+    lines: &mut Lines<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Directive>, String> {
+    if line.len() >= MAX_LINE {
+        let start = String::from_utf8_lossy(&line[..40]).into_owned();
+        return Err(format!("the line is longer than {} bytes, OpenVPN's limit: {start}…", MAX_LINE - 2));
+    }
+    if line.contains(&0) {
+        return Err("the line has a zero byte in it: is this a text file, in UTF-8?".to_owned());
+    }
+    let mut found = words::split(line, MAX_WORDS).map_err(|error| error.to_string())?;
+    if found.more {
+        let text = format!("only the first {MAX_WORDS} words of a line count: put what follows on another line");
+        findings.push(Finding::warning(place, text));
+    }
+    if found.words.is_empty() {
+        return Ok(None);
+    }
+    let name = found.words.remove(0);
+    let name = name.strip_prefix("--").filter(|bare| !bare.is_empty()).unwrap_or(&name);
+    let directive = Directive {
+        place: place.clone(),
+        name: name.to_owned(),
+        parameters: std::mem::take(&mut found.words),
+        inline: None,
+    };
+    with_inline(directive, lines).map(Some)
+}
+
+/// Takes the text behind `<name>`, when that is what the directive is.
+fn with_inline(directive: Directive, lines: &mut Lines<'_>) -> Result<Directive, String> {
+    let Some(name) = inline::tag(&directive.name).filter(|_| directive.parameters.is_empty()) else {
+        return Ok(directive);
+    };
+    let text = inline::take(lines, name).ok_or_else(|| format!("<{name}> is not closed: </{name}> is missing"))?;
+    let text = std::str::from_utf8(&text).map_err(|_| format!("what stands in <{name}> is not UTF-8 text"))?;
+    Ok(Directive { name: name.to_owned(), inline: Some(Zeroizing::new(text.to_owned())), ..directive })
+}

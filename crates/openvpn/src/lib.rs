@@ -1,0 +1,18 @@
+//! What a point-to-point OpenVPN with a static key does, without a socket, clock, thread or file of its own.
+//!
+//! - [`directive`]: configuration files and command lines as words, each with its file and line.
+//! - [`finding`]: what there is to say about any of this, with its place.
+//! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
+//! - [`key`]: the static key file, and which part of it seals and opens.
+//! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice.
+//!
+//! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
+
+#![forbid(unsafe_code)]
+
+pub mod directive;
+pub mod finding;
+pub mod key;
+pub mod options;
+pub mod packet_id;
+pub mod wire;

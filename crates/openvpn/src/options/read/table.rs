@@ -1,0 +1,77 @@
+//! Every directive that OpenVPN knows, and what is done about it.
+
+use super::{crypto, device, draft::Draft, process, refused, routes, scripts, timers, transport, without_effect};
+use crate::directive::Directive;
+
+/// One directive that sets something.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    /// Fewest and most parameters.
+    pub(super) parameters: (usize, usize),
+    /// Whether `<name>` … `</name>` may stand for the first parameter.
+    pub(super) inline: bool,
+    /// Takes it over. An error is what is wrong with a parameter.
+    pub(super) take: fn(&mut Draft, &Directive) -> Result<(), String>,
+}
+
+/// A directive with so many parameters.
+pub(super) const fn set(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    take: fn(&mut Draft, &Directive) -> Result<(), String>,
+) -> Entry {
+    Entry { name, parameters: (least, most), inline: false, take }
+}
+
+/// The same, with inline text as a second way.
+pub(super) const fn set_inline(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    take: fn(&mut Draft, &Directive) -> Result<(), String>,
+) -> Entry {
+    Entry { name, parameters: (least, most), inline: true, take }
+}
+
+/// What is done about a directive.
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    /// It sets something.
+    Sets(&'static Entry),
+    /// It is accepted and does nothing, for this reason.
+    Nothing(&'static str),
+    /// It belongs to TLS, which is refused as a whole.
+    Tls,
+    /// It belongs to a server with many clients.
+    Server,
+    /// It cannot be done, for this reason.
+    Cannot(&'static str),
+}
+
+const GROUPS: [&[Entry]; 7] = [
+    device::ENTRIES,
+    transport::ENTRIES,
+    timers::ENTRIES,
+    crypto::ENTRIES,
+    scripts::ENTRIES,
+    routes::ENTRIES,
+    process::ENTRIES,
+];
+
+/// What a name means; `None` for one that no OpenVPN has.
+pub(super) fn find(name: &str) -> Option<Meaning> {
+    let sets = GROUPS.into_iter().flatten().find(|entry| entry.name == name).map(Meaning::Sets);
+    let listed = |list: &'static [(&str, &str)]| list.iter().find(|(n, _)| *n == name).map(|(_, reason)| *reason);
+    sets.or_else(|| listed(without_effect::DIRECTIVES).map(Meaning::Nothing))
+        .or_else(|| listed(refused::CANNOT).map(Meaning::Cannot))
+        .or_else(|| refused::TLS.contains(&name).then_some(Meaning::Tls))
+        .or_else(|| refused::SERVER.contains(&name).then_some(Meaning::Server))
+}
+
+/// Every name.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let sets = GROUPS.into_iter().flatten().map(|entry| entry.name);
+    let listed = without_effect::DIRECTIVES.iter().chain(refused::CANNOT).map(|(name, _)| *name);
+    sets.chain(listed).chain(refused::TLS.iter().chain(refused::SERVER).copied())
+}
