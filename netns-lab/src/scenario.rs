@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`file`](self) | reads a file: what is wrong with it is told with its line |
+//! | `check`, `steps` | finds out whether what it names is there, and what the scenario is |
 //! | `stage` | builds the lab, starts the tool and finds a source port for each channel |
 //! | `action`, `chaos` | does what a step says; random faults |
 //! | `ledger` | adds up what was sent, received, dropped and lost |
@@ -14,6 +15,7 @@
 mod action;
 mod builtin;
 mod chaos;
+mod check;
 mod file;
 mod ledger;
 mod play;

@@ -1,15 +1,16 @@
 //! The stage of one run: the lab, the tool that joins its sites, and what can be done to them.
 
+mod faults;
 mod flows;
+mod orders;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::flows::{TRIES, chosen_in_time, first_source_port, next_port, train};
 use super::{
     Figures, ScenarioError,
-    action::{self, Place, Weather, ask},
+    action::Place,
     file::{CableKind, ToolKind},
     ledger::{Books, Direction},
     steps::{RunSetup, Scenario},
@@ -17,13 +18,10 @@ use super::{
 };
 use crate::{
     Node,
-    faults::{Counts, Faults, Key, Path},
+    faults::{Counts, Faults, Key},
     firewall::Firewall,
-    load::{
-        Marker,
-        steady::{Stream, Train},
-    },
-    mesh::{BASE_PORT, Pairs},
+    load::Marker,
+    mesh::BASE_PORT,
     program::Program,
     topology::{LAN, Options, Shape, Site, Topology, UNDERLAY, WAN},
     watch::{self, Watch},
@@ -95,62 +93,6 @@ impl Stage {
         }
     }
 
-    /// A train in each channel of each direction and, with meshtun, one of IPv6 besides.
-    ///
-    /// The port that a flow needs to fall into a channel is asked of the kernel, before anything happens.
-    pub(super) fn trains(&self) -> Result<Vec<Train>, ScenarioError> {
-        let mut trains = Vec::new();
-        for (from, to) in self.pairs() {
-            let mut port = first_source_port(to);
-            for channel in 0..self.channels {
-                let (device, begin) = (self.device(from, to, channel), port);
-                loop {
-                    let sport = next_port(&mut port, begin).ok_or_else(|| {
-                        ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name()))
-                    })?;
-                    if chosen_in_time(from, to, sport)? == device {
-                        trains.push(train(from, to, sport, &format!("channel {channel}"), false));
-                        break;
-                    }
-                }
-                port = begin + TRIES;
-            }
-            if self.has_ipv6() {
-                trains.push(train(from, to, first_source_port(to), "IPv6", true));
-            }
-        }
-        Ok(trains)
-    }
-
-    /// Trains of both address families that fall into channels as they fall.
-    pub(super) fn loose_trains(&self) -> Vec<Train> {
-        let mut trains = Vec::new();
-        for (from, to) in self.pairs() {
-            for number in 0..self.channels {
-                let port = first_source_port(to) + number;
-                trains.push(train(from, to, port, &format!("IPv4 {number}"), false));
-                trains.push(train(from, to, port, &format!("IPv6 {number}"), true));
-            }
-        }
-        trains
-    }
-
-    /// TCP flows, dealt over the directions; every fourth is IPv6 where that is carried.
-    pub(super) fn streams(&self, count: u16) -> Vec<Stream> {
-        let pairs: Vec<_> = self.pairs().collect();
-        let stream = |number: usize| {
-            let (from, to) = pairs[number % pairs.len()];
-            let ipv6 = self.has_ipv6() && (number / pairs.len()) % 4 == 3;
-            Stream {
-                name: format!("{}→{} flow {number}{}", from.name(), to.name(), if ipv6 { " (IPv6)" } else { "" }),
-                from: from.host.clone(),
-                to: to.host.clone(),
-                destination: if ipv6 { to.host_v6.into() } else { to.host_v4.into() },
-            }
-        };
-        (0..usize::from(count)).map(stream).collect()
-    }
-
     /// Whether every channel carries, as the kernels of the gateways that run see it.
     pub(super) fn is_up(&mut self) -> Result<bool, ScenarioError> {
         match &mut self.tool {
@@ -188,69 +130,6 @@ impl Stage {
         missing
     }
 
-    pub(super) fn block(&mut self, place: &Place, blocked: bool) -> Result<(), ScenarioError> {
-        for (from, to) in place.ways.iter().copied() {
-            let (ports, firewall) = (self.ports(place, from), &self.firewalls[to]);
-            match &self.topology.faults {
-                Some(faults) => {
-                    for port in ports {
-                        let path = Path { blocked, ..faults.path(from, to, Some(port)) };
-                        // A port for which nothing else was said behaves as everything else again.
-                        let own = blocked || path != Path { blocked, ..faults.path(from, to, None) };
-                        faults.set_port(from, to, port, own.then_some(path));
-                    }
-                    if place.channels.is_none() {
-                        faults.set(from, to, Path { blocked, ..faults.path(from, to, None) });
-                    }
-                }
-                None if place.channels.is_none() && self.topology.sites.len() == 2 => firewall.block_all(blocked)?,
-                None => firewall.block_ports(&ports, blocked)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes how a place of the faulty cable behaves.
-    pub(super) fn path(&mut self, place: &Place, weather: &Weather) -> Result<(), ScenarioError> {
-        let faults = self.topology.faults.as_ref().ok_or_else(no_faults)?;
-        for (from, to) in place.ways.iter().copied() {
-            match &place.channels {
-                None => faults.set(from, to, weather.path()),
-                Some(_) => {
-                    for port in self.ports(place, from) {
-                        // A block that lasts stays.
-                        let blocked = weather.blocked || faults.path(from, to, Some(port)).blocked;
-                        faults.set_port(from, to, port, Some(Path { blocked, ..weather.path() }));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends what a place of the faulty cable does, but for blocks.
-    pub(super) fn clear(&mut self, place: &Place) -> Result<(), ScenarioError> {
-        self.path(place, &Weather::fair())?;
-        let faults = self.topology.faults.as_ref().ok_or_else(no_faults)?;
-        for (from, to) in place.ways.iter().copied() {
-            for port in self.ports(place, from).into_iter().filter(|_| place.channels.is_some()) {
-                if !faults.path(from, to, Some(port)).blocked {
-                    faults.set_port(from, to, port, None);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The ports of a place: where its channels' datagrams from a gateway arrive.
-    fn ports(&self, place: &Place, from: usize) -> Vec<u16> {
-        let first = self.first_port(from);
-        match &place.channels {
-            Some(channels) => channels.iter().map(|channel| first + channel).collect(),
-            None => (first..first + PORTS).collect(),
-        }
-    }
-
     /// Channels of each link at first.
     pub(super) fn channels(&self) -> u16 {
         self.channels
@@ -273,50 +152,6 @@ impl Stage {
     /// A gateway's address on the underlay, with its prefix.
     pub(super) fn underlay_address(&self, at: usize) -> String {
         format!("{}/24", self.topology.sites[at].underlay)
-    }
-
-    /// Runs a command at a gateway.
-    pub(super) fn command(&mut self, at: usize, command: &str, may_fail: bool) -> Result<(), ScenarioError> {
-        let result = ask(&self.topology.sites[at].gateway, command);
-        action::may_fail_or(result, may_fail, self)
-    }
-
-    pub(super) fn each(
-        &mut self,
-        at: &[usize],
-        mut act: impl FnMut(&mut Stage, usize) -> Result<(), ScenarioError>,
-    ) -> Result<(), ScenarioError> {
-        at.iter().try_for_each(|at| act(self, *at))
-    }
-
-    pub(super) fn kill(&mut self, at: usize) -> Result<(), ScenarioError> {
-        self.meshtun_only()?.gateway(at)?.kill()?;
-        Ok(())
-    }
-
-    pub(super) fn stop(&mut self, at: usize) -> Result<(), ScenarioError> {
-        self.meshtun_only()?.gateway(at)?.stop(Duration::from_secs(10))?;
-        Ok(())
-    }
-
-    pub(super) fn start(&mut self, at: usize) -> Result<(), ScenarioError> {
-        let Stage { tool: Tool::Meshtun(meshtun), topology, .. } = self else { return Err(not_with_openvpn()) };
-        meshtun.start(topology, at)
-    }
-
-    pub(super) fn meshtun(&mut self, at: usize, command: &str, may_fail: bool) -> Result<(), ScenarioError> {
-        let result = self.meshtun_only()?.ask(at, command);
-        action::may_fail_or(result, may_fail, self)
-    }
-
-    pub(super) fn reload(&mut self, at: usize, channels: Option<u16>, defaults: &Pairs) -> Result<(), ScenarioError> {
-        let result = self.meshtun_only()?.reload(at, channels, defaults);
-        action::may_fail_or(result, false, self)
-    }
-
-    pub(super) fn node(&self, name: &str) -> Result<Node, ScenarioError> {
-        let found = self.topology.lab.nodes().iter().find(|node| node.name() == name);
-        found.cloned().ok_or_else(|| ScenarioError::Stage(format!("there is no node {name}")))
     }
 
     /// Descriptors and threads of every gateway's program that runs.
@@ -428,10 +263,6 @@ impl Books for Stage {
     fn port(&self, (from, _, channel): Direction) -> u16 {
         self.first_port(from) + channel
     }
-}
-
-fn no_faults() -> ScenarioError {
-    ScenarioError::Stage("the cable is plain".into())
 }
 
 fn not_with_openvpn() -> ScenarioError {

@@ -2,17 +2,75 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PATIENCE, PORTS};
+use super::{PATIENCE, PORTS, Stage};
 use crate::{
-    load::steady::{TRAIN_PORT, Train},
+    load::steady::{Stream, TRAIN_PORT, Train},
     scenario::{ScenarioError, action::ask},
     topology::{LAN, Site},
 };
 
 /// Source ports that are tried until one falls into a channel: of 16, all but once in ten million.
-pub(super) const TRIES: u16 = 256;
+const TRIES: u16 = 256;
 
-pub(super) fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
+impl Stage {
+    /// A train in each channel of each direction and, with meshtun, one of IPv6 besides.
+    ///
+    /// The port that a flow needs to fall into a channel is asked of the kernel, before anything happens.
+    pub(in crate::scenario) fn trains(&self) -> Result<Vec<Train>, ScenarioError> {
+        let mut trains = Vec::new();
+        for (from, to) in self.pairs() {
+            let mut port = first_source_port(to);
+            for channel in 0..self.channels {
+                let (device, begin) = (self.device(from, to, channel), port);
+                loop {
+                    let sport = next_port(&mut port, begin).ok_or_else(|| {
+                        ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name()))
+                    })?;
+                    if chosen_in_time(from, to, sport)? == device {
+                        trains.push(train(from, to, sport, &format!("channel {channel}"), false));
+                        break;
+                    }
+                }
+                port = begin + TRIES;
+            }
+            if self.has_ipv6() {
+                trains.push(train(from, to, first_source_port(to), "IPv6", true));
+            }
+        }
+        Ok(trains)
+    }
+
+    /// Trains of both address families that fall into channels as they fall.
+    pub(in crate::scenario) fn loose_trains(&self) -> Vec<Train> {
+        let mut trains = Vec::new();
+        for (from, to) in self.pairs() {
+            for number in 0..self.channels {
+                let port = first_source_port(to) + number;
+                trains.push(train(from, to, port, &format!("IPv4 {number}"), false));
+                trains.push(train(from, to, port, &format!("IPv6 {number}"), true));
+            }
+        }
+        trains
+    }
+
+    /// TCP flows, dealt over the directions; every fourth is IPv6 where that is carried.
+    pub(in crate::scenario) fn streams(&self, count: u16) -> Vec<Stream> {
+        let pairs: Vec<_> = self.pairs().collect();
+        let stream = |number: usize| {
+            let (from, to) = pairs[number % pairs.len()];
+            let ipv6 = self.has_ipv6() && (number / pairs.len()) % 4 == 3;
+            Stream {
+                name: format!("{}→{} flow {number}{}", from.name(), to.name(), if ipv6 { " (IPv6)" } else { "" }),
+                from: from.host.clone(),
+                to: to.host.clone(),
+                destination: if ipv6 { to.host_v6.into() } else { to.host_v4.into() },
+            }
+        };
+        (0..usize::from(count)).map(stream).collect()
+    }
+}
+
+fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
     let address = |site: &Site| if ipv6 { site.host_v6.into() } else { site.host_v4.into() };
     Train {
         name: format!("{}→{} {what}", from.name(), to.name()),
@@ -25,17 +83,17 @@ pub(super) fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -
 }
 
 /// Source ports towards a site: a range of its own for each.
-pub(super) fn first_source_port(to: &Site) -> u16 {
+fn first_source_port(to: &Site) -> u16 {
     TRAIN_PORT + 1000 + u16::from(to.number) * PORTS * TRIES
 }
 
-pub(super) fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
+fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
     *port += 1;
     (*port - begin < TRIES).then_some(*port)
 }
 
 /// As [`chosen`], and tries for a while: on a machine that stood still every channel may be down for a moment.
-pub(super) fn chosen_in_time(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
+fn chosen_in_time(from: &Site, to: &Site, port: u16) -> Result<String, ScenarioError> {
     let begun = Instant::now();
     loop {
         match chosen(from, to, port) {
