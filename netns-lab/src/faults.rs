@@ -14,8 +14,8 @@
 //! `sent + duplicated = delivered + lost + blocked + too_long + overflowed + refused + under way`.
 
 mod classify;
-mod counts;
 mod damage;
+mod key;
 mod switch;
 
 use std::{
@@ -29,9 +29,9 @@ use std::{
 
 use meshtun_sys::tun::Tap;
 
-pub use self::counts::{Counts, Key};
+pub use self::key::Key;
 use self::switch::Switch;
-pub use meshtun_testkit::Path;
+pub use meshtun_testkit::{Counts, Path};
 
 /// A running underlay. Dropping it takes the devices away.
 #[derive(Debug)]

@@ -59,6 +59,7 @@ pub mod signals;
 pub mod topology;
 pub mod trial;
 pub mod watch;
+pub mod whereabouts;
 pub mod wireguard;
 
 pub use error::LabError;

@@ -9,6 +9,8 @@
 //! | `stage` | builds the lab, starts the tool and finds a source port for each channel |
 //! | `action`, `chaos` | does what a step says; random faults |
 //! | `ledger` | adds up what was sent, received, dropped and lost |
+//! | `met` | finds out which blocks a train met |
+//! | `figures` | what the load suffered in each phase |
 //! | `play` | goes through the steps of one run and collects its figures |
 //! | `verdict` | compares the figures with what was expected |
 
@@ -16,8 +18,10 @@ mod action;
 mod builtin;
 mod chaos;
 mod check;
+mod figures;
 mod file;
 mod ledger;
+mod met;
 mod play;
 mod resources;
 mod stage;

@@ -1,7 +1,9 @@
 //! Tests in labs: as root, or as an ordinary user in a user namespace, and never skipped in silence.
 
 use std::{
-    any, env,
+    any,
+    cell::RefCell,
+    env,
     ffi::OsStr,
     io::{self, ErrorKind, Write as _},
     process::{Command, Output},
@@ -10,7 +12,11 @@ use std::{
 
 use meshtun_sys::netns::{UserNamespaceError, command_in_user_namespace, cover_folder};
 
-use crate::{Lab, privilege};
+use crate::{
+    Lab, privilege,
+    program::Program,
+    scenario::{Options, Outcome, Scenario},
+};
 
 /// If set (to anything but 0 or nothing), a test that cannot run fails instead of being skipped.
 pub const REQUIRE: &str = "MESHTUN_REQUIRE_NETNS";
@@ -61,6 +67,19 @@ pub fn run_with_tun<F: FnOnce()>(body: F) {
         Err(error) => skip(&error.to_string()),
         Ok(()) => run(body),
     }
+}
+
+/// Plays a scenario from its text, with faults from a seed, and gives what came of it.
+///
+/// # Panics
+/// If the text is no scenario, or it does not pass: with all that it told.
+pub fn play(text: &str, program: &Program, seed: u64) -> Outcome {
+    let scenario = Scenario::parse("test", "test.toml", text).unwrap_or_else(|problem| panic!("{problem}"));
+    let told = RefCell::new(String::new());
+    let narrate = |line: &str| told.borrow_mut().extend([line, "\n"]);
+    let outcome = scenario.play(&Options { program, seed, narrate: &narrate });
+    assert!(outcome.pass(), "{}", told.borrow());
+    outcome
 }
 
 /// Says that a test cannot run, and why; panics if [`REQUIRE`] is set.

@@ -241,8 +241,13 @@ impl Report {
     }
 }
 
+/// The ports of a UDP datagram, source and destination.
+pub(crate) fn udp_ports(bytes: &[u8]) -> Option<[u16; 2]> {
+    Packet::parse(bytes)?.udp_ports()
+}
+
 /// The next packet that waits. That the device went down is told once by an error and is no end: it may come up again.
-fn next(socket: &PacketSocket, buffer: &mut [u8]) -> io::Result<Option<Captured>> {
+pub(crate) fn next(socket: &PacketSocket, buffer: &mut [u8]) -> io::Result<Option<Captured>> {
     match socket.receive(buffer) {
         Ok(captured) => Ok(Some(captured)),
         Err(error) if is_would_block(&error) || error.kind() == io::ErrorKind::NetworkDown => Ok(None),

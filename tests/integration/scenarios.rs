@@ -1,31 +1,14 @@
 //! Short scenarios of faults under load; netns-lab/scenarios has the whole ones, with their bounds.
 
-use netns_lab::{
-    scenario::{Options, Outcome, Scenario},
-    trial,
-};
+use netns_lab::trial;
 
 use crate::bed::program;
-
-/// Plays a scenario and tells all that it said if it does not pass.
-fn play(text: &str) -> Outcome {
-    let scenario = Scenario::parse("test", "test.toml", text).unwrap_or_else(|problem| panic!("{problem}"));
-    let told = std::cell::RefCell::new(String::new());
-    let narrate = |line: &str| {
-        let mut told = told.borrow_mut();
-        told.push_str(line);
-        told.push('\n');
-    };
-    let outcome = scenario.play(&Options { program: &program(), seed: 1, narrate: &narrate });
-    assert!(outcome.pass(), "{}", told.borrow());
-    outcome
-}
 
 #[test]
 fn a_channel_that_is_blocked_one_way_or_both_is_left_within_moments_and_comes_back_by_itself() {
     trial::run_with_tun(|| {
         // Four seconds would pass if nothing saw it; a busy machine may need longer than the second that is promised.
-        let outcome = play(
+        let outcome = trial::play(
             r#"
             about = "a block one way, and one both ways"
 
@@ -79,6 +62,8 @@ fn a_channel_that_is_blocked_one_way_or_both_is_left_within_moments_and_comes_ba
             figure  = "tcp_dead"
             at-most = 0
             "#,
+            &program(),
+            1,
         );
         // Both ends of both channels lost carrier and got it back.
         assert!(outcome.runs[0].figures["carrier_changes"].as_u64() >= Some(8), "{}", outcome.json());
@@ -88,7 +73,7 @@ fn a_channel_that_is_blocked_one_way_or_both_is_left_within_moments_and_comes_ba
 #[test]
 fn a_gateway_that_is_killed_and_started_again_carries_every_flow_on() {
     trial::run_with_tun(|| {
-        play(
+        trial::play(
             r#"
             about = "kill -9 and a start"
 
@@ -122,6 +107,8 @@ fn a_gateway_that_is_killed_and_started_again_carries_every_flow_on() {
             figure  = "tcp_dead"
             at-most = 0
             "#,
+            &program(),
+            1,
         );
     });
 }

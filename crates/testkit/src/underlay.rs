@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::line::{Arrival, Fate, Line, Loss, Path};
+use crate::counts::Counts;
+use crate::line::{Arrival, Fate, Line, Path};
 
 /// What arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,29 +29,6 @@ pub struct Datagram {
     pub to: SocketAddr,
     /// The payload.
     pub bytes: Vec<u8>,
-}
-
-/// What became of the datagrams, over all directions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Given to [`Underlay::send`].
-    pub sent: u64,
-    /// Taken from [`Underlay::receive`], duplicates included.
-    pub delivered: u64,
-    /// Lost by chance.
-    pub lost: u64,
-    /// Lost in a blocked direction.
-    pub blocked: u64,
-    /// Lost for their length.
-    pub too_long: u64,
-    /// Lost before a limit whose queue was full.
-    pub overflowed: u64,
-    /// Copies that were added.
-    pub duplicated: u64,
-    /// Datagrams that were held back.
-    pub reordered: u64,
-    /// Datagrams in which a bit was flipped.
-    pub corrupted: u64,
 }
 
 type Direction = (SocketAddr, SocketAddr);
@@ -64,7 +42,7 @@ pub struct Underlay {
     /// By arrival, then by the order of sending.
     under_way: BTreeMap<(Instant, u64), Datagram>,
     next_number: u64,
-    statistics: Statistics,
+    counts: Counts,
 }
 
 impl Underlay {
@@ -76,7 +54,7 @@ impl Underlay {
             lines: HashMap::new(),
             under_way: BTreeMap::new(),
             next_number: 0,
-            statistics: Statistics::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -92,17 +70,11 @@ impl Underlay {
 
     /// Sends a datagram, or loses it.
     pub fn send(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
-        self.statistics.sent += 1;
-        match self.line(from, to).send(now, bytes.len()) {
-            Fate::Lost(Loss::Chance) => self.statistics.lost += 1,
-            Fate::Lost(Loss::Blocked) => self.statistics.blocked += 1,
-            Fate::Lost(Loss::TooLong) => self.statistics.too_long += 1,
-            Fate::Lost(Loss::Overflow) => self.statistics.overflowed += 1,
-            Fate::Arrives(first, second) => {
-                self.statistics.duplicated += u64::from(second.is_some());
-                for arrival in [Some(first), second].into_iter().flatten() {
-                    self.dispatch(arrival, Datagram { from, to, bytes: bytes.clone() });
-                }
+        let fate = self.line(from, to).send(now, bytes.len());
+        self.counts.note(&fate);
+        if let Fate::Arrives(first, second) = fate {
+            for arrival in [Some(first), second].into_iter().flatten() {
+                self.dispatch(arrival, Datagram { from, to, bytes: bytes.clone() });
             }
         }
     }
@@ -115,7 +87,7 @@ impl Underlay {
     /// Takes the next datagram that has arrived.
     pub fn receive(&mut self, now: Instant) -> Option<Datagram> {
         let first = self.under_way.first_entry().filter(|entry| entry.key().0 <= now)?;
-        self.statistics.delivered += 1;
+        self.counts.delivered += 1;
         Some(first.remove())
     }
 
@@ -126,13 +98,13 @@ impl Underlay {
 
     /// Loses everything that is under way.
     pub fn lose_in_flight(&mut self) {
-        self.statistics.lost += self.under_way.len() as u64;
+        self.counts.lost += self.under_way.len() as u64;
         self.under_way.clear();
     }
 
     /// What became of the datagrams so far.
-    pub fn statistics(&self) -> Statistics {
-        self.statistics
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Each direction draws by itself, from a seed that follows from the order in which directions were first used.
@@ -145,9 +117,8 @@ impl Underlay {
     fn dispatch(&mut self, arrival: Arrival, mut datagram: Datagram) {
         if let Some(bit) = arrival.flipped {
             datagram.bytes[bit / 8] ^= 1 << (bit % 8);
-            self.statistics.corrupted += 1;
         }
-        self.statistics.reordered += u64::from(arrival.held_back);
+        self.counts.note_departure(&arrival);
         self.under_way.insert((arrival.at, self.next_number), datagram);
         self.next_number += 1;
     }
@@ -234,7 +205,7 @@ mod tests {
     fn duplication_adds_copies() {
         let mut lab = lab(1, |path| path.duplication = 1.0);
         assert_eq!(lab.numbers(2), [0, 0, 1, 1]);
-        assert_eq!(lab.underlay.statistics().duplicated, 2);
+        assert_eq!(lab.underlay.counts().duplicated, 2);
     }
 
     #[test]
@@ -263,14 +234,14 @@ mod tests {
         lab.underlay.send(lab.start, lab.a, lab.b, vec![0; 1401]);
         lab.underlay.send(lab.start, lab.a, lab.b, vec![0; 1400]);
         assert_eq!(lab.underlay.in_flight(), 1);
-        assert_eq!(lab.underlay.statistics().too_long, 1);
+        assert_eq!(lab.underlay.counts().too_long, 1);
     }
 
     #[test]
     fn every_datagram_is_accounted_for() {
         let mut lab = lab(3, |path| (path.loss, path.duplication, path.mtu) = (0.1, 0.1, 4));
         let arrived = lab.numbers(1000).len() as u64;
-        let Statistics { sent, delivered, lost, duplicated, .. } = lab.underlay.statistics();
+        let Counts { sent, delivered, lost, duplicated, .. } = lab.underlay.counts();
         assert_eq!((sent, delivered), (1000, arrived));
         assert_eq!(sent + duplicated, delivered + lost);
     }

@@ -14,12 +14,12 @@ use meshtun_sys::{
     epoll::{Epoll, Events, Interest},
     tun::Tap,
 };
-use meshtun_testkit::{Fate, Line, Loss, Path, line::Arrival};
+use meshtun_testkit::{Counts, Fate, Line, Path, line::Arrival};
 
 use super::{
     classify::{Mac, addresses, is_for_many, is_handshake, port_of},
-    counts::{Counts, Key},
     damage,
+    key::Key,
 };
 
 /// Frames that one device is read for before the next one's turn.
@@ -123,22 +123,17 @@ impl Switch {
         let own = (from, to, key.port);
         let own = if self.lines.contains_key(&own) { own } else { (from, to, None) };
         let counts = self.counts.entry(key).or_default();
-        counts.sent += 1;
         let Some(line) = self.lines.get_mut(&own) else { return };
         if line.path().is_perfect() && self.under_way.is_empty() {
-            counts.deliver(&taps[to], frame);
+            counts.sent += 1;
+            deliver(counts, &taps[to], frame);
             return;
         }
-        match line.send(now, frame.len()) {
-            Fate::Lost(Loss::Chance) => counts.lost += 1,
-            Fate::Lost(Loss::Blocked) => counts.blocked += 1,
-            Fate::Lost(Loss::TooLong) => counts.too_long += 1,
-            Fate::Lost(Loss::Overflow) => counts.overflowed += 1,
-            Fate::Arrives(first, second) => {
-                counts.duplicated += u64::from(second.is_some());
-                for arrival in [Some(first), second].into_iter().flatten() {
-                    self.dispatch(key, arrival, frame.to_vec());
-                }
+        let fate = line.send(now, frame.len());
+        counts.note(&fate);
+        if let Fate::Arrives(first, second) = fate {
+            for arrival in [Some(first), second].into_iter().flatten() {
+                self.dispatch(key, arrival, frame.to_vec());
             }
         }
     }
@@ -151,9 +146,8 @@ impl Switch {
         }
         if let Some(bit) = arrival.flipped {
             damage::flip(&mut bytes, bit);
-            counts.corrupted += 1;
         }
-        counts.reordered += u64::from(arrival.held_back);
+        counts.note_departure(&arrival);
         self.bytes_under_way += bytes.len();
         self.under_way.insert((arrival.at, self.next_number), Frame { key, bytes });
         self.next_number += 1;
@@ -168,7 +162,7 @@ impl Switch {
             }
             let frame = entry.remove();
             self.bytes_under_way -= frame.bytes.len();
-            self.counts.entry(frame.key).or_default().deliver(&taps[frame.key.to], &frame.bytes);
+            deliver(self.counts.entry(frame.key).or_default(), &taps[frame.key.to], &frame.bytes);
         }
         None
     }
@@ -180,12 +174,10 @@ impl Switch {
     }
 }
 
-impl Counts {
-    fn deliver(&mut self, tap: &Tap, frame: &[u8]) {
-        match tap.write(frame) {
-            Ok(()) => self.delivered += 1,
-            Err(_) => self.refused += 1,
-        }
+fn deliver(counts: &mut Counts, tap: &Tap, frame: &[u8]) {
+    match tap.write(frame) {
+        Ok(()) => counts.delivered += 1,
+        Err(_) => counts.refused += 1,
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::account::{Account, FlowFigures, TrainFigures};
+pub use self::account::{Account, FlowFigures, Gap, TrainFigures};
 use self::{datagrams::Datagrams, streams::Streams};
 use super::{LoadError, Marker};
 use crate::Node;
@@ -135,6 +135,11 @@ impl Steady {
     /// Now, on the load's clock: to be given to [`Account`].
     pub fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// Where the load's clock begins.
+    pub fn start_of_clock(&self) -> Instant {
+        self.start
     }
 
     /// Sends nothing for a while, or goes on.

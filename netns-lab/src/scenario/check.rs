@@ -17,20 +17,26 @@ pub(super) fn check(name: &str, source: Source<'_>, raw: &File) -> Result<Scenar
     Checker { source, raw }.check(name)
 }
 
+/// The figure for which trains must be followed.
+pub(super) const SINCE_BLOCK: &str = "train_gap_since_block_ms";
+
 /// The figures of a stretch of time, that expectations may name.
 const PHASE_FIGURES: &[&str] = &[
     "train_sent",
     "train_lost",
     "train_lossy",
     "train_gap_ms",
+    SINCE_BLOCK,
     "train_duplicated",
     "train_reordered",
     "train_back_ms",
+    "train_first_ms",
     "sender_standstill_ms",
     "tcp_gap_ms",
     "tcp_stalled",
     "tcp_dead",
     "up_ms",
+    "handshakes",
 ];
 
 /// The figures of a whole run.
@@ -68,6 +74,10 @@ impl Checker<'_> {
             let what = "with begin = \"blocked\" no connection can be made before the load begins: say tcp-flows = 0";
             return Err(self.source.problem(Some(raw.load.tcp_flows.span()).filter(|at| at.end > 0), what));
         }
+        let roams = match &raw.roams {
+            Some(name) => Some(self.gateways(name.span(), Some(name.get_ref()), false)?[0]),
+            None => None,
+        };
         let runs = self.runs()?;
         let steps = self.steps()?;
         let expect = self.expect(&runs, &steps)?;
@@ -78,6 +88,7 @@ impl Checker<'_> {
             channels: *raw.channels.get_ref(),
             cable: raw.cable,
             begin: raw.begin,
+            roams,
             load: Load {
                 train_rate: *raw.load.train_rate.get_ref(),
                 tcp_flows: *raw.load.tcp_flows.get_ref(),

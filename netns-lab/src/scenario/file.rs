@@ -70,6 +70,8 @@ pub(super) struct File {
     pub(super) cable: CableKind,
     #[serde(default)]
     pub(super) begin: Begin,
+    /// A gateway to which the file gives no address: the others learn it.
+    pub(super) roams: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) defaults: toml::Table,
     #[serde(default)]

@@ -6,13 +6,14 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng};
-use serde_json::{Value, json};
 
 use super::{
     Figures, ScenarioError,
     action::Action,
+    figures::{Mark, millis, rounded},
     file::{Begin, Count},
     ledger::{self, Ledger},
+    met::Met,
     resources::Resources,
     stage::{Stage, eventually},
     steps::{RunSetup, Scenario, Step},
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     load::{
         Marker,
-        steady::{Account, Plan, Steady},
+        steady::{Plan, Steady},
     },
     program::Program,
 };
@@ -31,10 +32,6 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// How long what is under way is waited for at the end.
 const STRAGGLERS: Duration = Duration::from_secs(1);
-
-/// Milliseconds for which the sender of the trains may stand still before it is told: half the default detection time would
-/// be too long already.
-const STANDSTILL: f64 = 200.0;
 
 /// A phase begins so long before its action: a silence that the action causes begins within the phase.
 const AHEAD: Duration = Duration::from_millis(5);
@@ -108,16 +105,25 @@ impl Scenario {
             plan.rate,
             plan.streams.len()
         ));
+        let met = Met::of(stage.courses(&plan.trains));
+        if self.follows_trains() {
+            stage.follow()?;
+        }
         let load = Steady::start(plan)?;
         thread::sleep(SETTLING);
         let rng = StdRng::seed_from_u64(options.seed);
-        let mut playing = Playing { stage, load, setup, options, run, marks: Vec::new(), rng, ledger: None };
+        let mut playing = Playing { stage, load, setup, options, run, marks: Vec::new(), rng, ledger: None, met };
         for step in &self.steps {
             playing.step(step)?;
         }
-        let Playing { stage, load, marks, run, .. } = playing;
+        let Playing { stage, load, marks, run, mut met, .. } = playing;
+        let (start, handshakes) = (load.start_of_clock(), stage.handshakes());
         let account = load.stop(STRAGGLERS)?;
-        run.account(&account, &marks);
+        run.account(&account, &marks, handshakes);
+        if self.follows_trains() {
+            met.see(&stage.sightings()?, self.channels, start);
+            run.account_for_blocks(&account, &marks, &met);
+        }
         let leaked = leaked(&before, &stage.resources());
         run.figures.insert("descriptors_leaked".into(), leaked.descriptors.into());
         run.figures.insert("threads_leaked".into(), leaked.threads.into());
@@ -152,8 +158,9 @@ struct Playing<'a> {
     setup: &'a RunSetup,
     options: &'a Options<'a>,
     run: &'a mut Run,
-    /// When each phase began.
-    marks: Vec<(String, Duration)>,
+    marks: Vec<Mark>,
+    /// Which blocks there were.
+    met: Met,
     /// What decides over random faults.
     rng: StdRng,
     /// From where messages are added up.
@@ -164,7 +171,7 @@ impl Playing<'_> {
     fn step(&mut self, step: &Step) -> Result<(), ScenarioError> {
         let lasts = step.lasts.mul_f64(self.setup.slower);
         if let Some(phase) = &step.phase {
-            self.marks.push((phase.clone(), self.load.now()));
+            self.marks.push(Mark { at: self.load.now(), handshakes: self.stage.handshakes() });
             self.run.phases.push((phase.clone(), Figures::new()));
         }
         if let Some(say) = &step.say {
@@ -180,6 +187,9 @@ impl Playing<'_> {
         }
         if let Action::Count(count) = step.action {
             self.count(count)?;
+        }
+        if let Action::Block { place, blocked: true } = &step.action {
+            self.met.note(self.load.now(), place, self.stage.channels());
         }
         step.action.take(self.stage, lasts, &mut self.rng, self.options.narrate)?;
         thread::sleep(lasts.saturating_sub(begun.elapsed()));
@@ -210,7 +220,7 @@ impl Playing<'_> {
 
     /// The time since the phase began goes into its figures, if all comes up in time.
     fn wait_up(&mut self, limit: Duration) -> Result<(), ScenarioError> {
-        let since = self.marks.last().map_or(Duration::ZERO, |(_, at)| *at);
+        let since = self.marks.last().map_or(Duration::ZERO, |mark| mark.at);
         let waited = eventually(limit, || self.stage.is_up())?;
         let took = self.load.now().saturating_sub(since);
         match (waited, self.run.phases.last_mut()) {
@@ -233,82 +243,9 @@ impl Playing<'_> {
     }
 }
 
-impl Run {
-    fn account(&mut self, account: &Account, marks: &[(String, Duration)]) {
-        let ends = marks.iter().skip(1).map(|(_, at)| *at).chain([account.over()]);
-        for ((stretch, end), (_, figures)) in marks.iter().map(|(_, at)| *at).zip(ends).zip(&mut self.phases) {
-            let trains = account.trains(stretch..end);
-            if trains.sent > 0 {
-                figures.insert("train_sent".into(), trains.sent.into());
-                figures.insert("train_lost".into(), trains.lost.into());
-                figures.insert("train_lossy".into(), trains.losers.into());
-                figures.insert("train_gap_ms".into(), millis(trains.gap));
-                figures.insert("train_gap_of".into(), trains.gap_of.into());
-                figures.insert("train_duplicated".into(), trains.duplicated.into());
-                figures.insert("train_reordered".into(), trains.reordered.into());
-                figures.insert("train_back_ms".into(), trains.back.map_or(Value::Null, millis));
-                figures.insert("sender_standstill_ms".into(), millis(trains.standstill));
-            }
-            let flows = account.flows(stretch..end);
-            figures.insert("tcp_gap_ms".into(), millis(flows.gap));
-            figures.insert("tcp_gap_of".into(), flows.gap_of.into());
-            figures.insert("tcp_stalled".into(), flows.stalled.into());
-            figures.insert("tcp_dead".into(), flows.dead.into());
-        }
-        let whole = Duration::ZERO..account.over() + Duration::from_secs(1);
-        let trains = account.trains(whole.clone());
-        self.figures.insert("train_sent".into(), trains.sent.into());
-        self.figures.insert("train_lost".into(), trains.lost.into());
-        self.figures.insert("tcp_dead".into(), account.flows(whole).dead.into());
-    }
-
-    /// The figures as a table, and what is not as expected.
-    fn tell(&self, narrate: &dyn Fn(&str)) {
-        narrate(&format!(
-            "{:<16} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8} {:>5}",
-            "phase", "sent", "lost", "gap ms", "back ms", "tcp ms", "stalled", "dead"
-        ));
-        for (phase, figures) in &self.phases {
-            let cell = |name: &str| figures.get(name).map_or_else(String::new, ToString::to_string);
-            narrate(&format!(
-                "{phase:<16} {:>9} {:>6} {:>9} {:>9} {:>9} {:>8} {:>5}",
-                cell("train_sent"),
-                cell("train_lost"),
-                cell("train_gap_ms"),
-                cell("train_back_ms"),
-                cell("tcp_gap_ms"),
-                cell("tcp_stalled"),
-                cell("tcp_dead")
-            ));
-        }
-        let stood = |figures: &Figures| figures.get("sender_standstill_ms").and_then(Value::as_f64).unwrap_or(0.0);
-        if let Some((phase, figures)) = self.phases.iter().find(|(_, figures)| stood(figures) > STANDSTILL) {
-            narrate(&format!(
-                "This machine stood still for {} ms in {phase}: it has too much else to do, and what follows may be its fault.",
-                stood(figures)
-            ));
-        }
-        let whole: Vec<_> = self.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        narrate(&format!("in all: {}", whole.join(", ")));
-        self.failed.iter().for_each(|what| narrate(&format!("NOT PASSED: {what}")));
-        if self.failed.is_empty() {
-            narrate("passed");
-        }
-    }
-}
-
 /// By how much any process holds more than before; one that was started meanwhile is compared with the one before it.
 fn leaked(before: &[Resources], after: &[Resources]) -> Resources {
     let pairs = || before.iter().zip(after);
     let most = |of: fn(&Resources) -> usize| pairs().map(|(b, a)| of(a).saturating_sub(of(b))).max().unwrap_or(0);
     Resources { descriptors: most(|one| one.descriptors), threads: most(|one| one.threads) }
-}
-
-fn millis(time: Duration) -> Value {
-    json!(rounded(time.as_secs_f64() * 1000.0))
-}
-
-/// To tenths.
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }

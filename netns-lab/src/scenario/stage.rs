@@ -25,6 +25,7 @@ use crate::{
     program::Program,
     topology::{LAN, Options, Shape, Site, Topology, UNDERLAY, WAN},
     watch::{self, Watch},
+    whereabouts::Whereabouts,
 };
 
 /// How long all channels may take to come up before the load begins.
@@ -38,6 +39,7 @@ pub(super) struct Stage {
     // Before the topology: programs end before their namespaces go.
     tool: Tool,
     watches: Vec<(String, Watch)>,
+    followers: Vec<Whereabouts>,
     firewalls: Vec<Firewall>,
     channels: u16,
     /// Commands that failed and should not.
@@ -70,12 +72,23 @@ impl Stage {
             hash_by_ports(&site.gateway)?;
         }
         let tool = match run.tool {
-            ToolKind::Meshtun => Tool::Meshtun(Meshtun::new(&topology, program, scenario.channels, &run.defaults)?),
+            ToolKind::Meshtun => {
+                let defaults = &run.defaults;
+                Tool::Meshtun(Meshtun::new(&topology, program, scenario.channels, defaults, scenario.roams)?)
+            }
             ToolKind::Openvpn => Tool::OpenVpn(OpenVpn::new(scenario.channels)),
         };
         let channels = scenario.channels;
-        let mut stage =
-            Stage { tool, watches: Vec::new(), firewalls, channels, failures: Vec::new(), faults: 0, topology };
+        let mut stage = Stage {
+            tool,
+            watches: Vec::new(),
+            followers: Vec::new(),
+            firewalls,
+            channels,
+            failures: Vec::new(),
+            faults: 0,
+            topology,
+        };
         stage.watch(marker)?;
         Ok(stage)
     }
@@ -171,6 +184,12 @@ impl Stage {
                 links.iter().filter(|link| ours(&link.name)).map(|link| u64::from(link.carrier_changes)).sum::<u64>();
         }
         Ok(changes)
+    }
+
+    /// Handshake messages that came to the underlay so far; none with a plain cable, where nobody counts them.
+    pub(super) fn handshakes(&self) -> Option<u64> {
+        let counts = self.topology.faults.as_ref()?.counts();
+        Some(counts.into_iter().filter(|(key, _)| key.handshake).map(|(_, counts)| counts.sent).sum())
     }
 
     /// What the watches saw, and what was dropped on the way.

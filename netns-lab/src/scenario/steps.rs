@@ -20,6 +20,8 @@ pub struct Scenario {
     pub(super) channels: u16,
     pub(super) cable: CableKind,
     pub(super) begin: Begin,
+    /// The gateway whose address the others are not told.
+    pub(super) roams: Option<usize>,
     pub(super) load: Load,
     pub(super) runs: Vec<RunSetup>,
     pub(super) steps: Vec<Step>,
@@ -79,6 +81,11 @@ impl Scenario {
     pub fn open(path: &Path) -> Result<Scenario, Problem> {
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Scenario::parse(&name, &path.display().to_string(), &file::load(path)?)
+    }
+
+    /// Whether it is to be known in which channel each train is.
+    pub(super) fn follows_trains(&self) -> bool {
+        self.begin == Begin::Up && self.expect.iter().any(|expect| expect.figure.ends_with(check::SINCE_BLOCK))
     }
 
     /// How long its steps last, each run after the other.

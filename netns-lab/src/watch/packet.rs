@@ -34,12 +34,17 @@ impl<'a> Packet<'a> {
         if self.protocol == UDP { self.payload.get(8..) } else { None }
     }
 
-    /// An ICMP error (RFC 792, RFC 4443) about a UDP datagram from or to one of these ports.
+    /// A UDP datagram's ports.
+    pub(super) fn udp_ports(&self) -> Option<[u16; 2]> {
+        self.ports().filter(|_| self.protocol == UDP)
+    }
+
+    /// An ICMP error or redirect (RFC 792, RFC 4443) about a UDP datagram from or to one of these ports.
     pub(super) fn is_error_about(&self, ports: &[RangeInclusive<u16>]) -> bool {
         let Some((header, quoted)) = self.payload.split_first_chunk::<8>() else { return false };
         let is_error = match self.protocol {
-            // Unreachable, source quench, time exceeded, parameter problem.
-            ICMP => matches!(header[0], 3 | 4 | 11 | 12),
+            // Unreachable, source quench, redirect, time exceeded, parameter problem.
+            ICMP => matches!(header[0], 3 | 4 | 5 | 11 | 12),
             ICMPV6 => header[0] < 128,
             _ => false,
         };

@@ -230,7 +230,7 @@ impl World {
         if let Some(tap) = &mut self.tap {
             tap.push(datagram.clone());
         }
-        let number = self.underlay.statistics().sent as usize;
+        let number = self.underlay.counts().sent as usize;
         let now = self.clock.now();
         if self.censor.as_mut().is_some_and(|censor| censor(number, &datagram)) {
             // Counted, so that the numbers go on, and lost for its address.

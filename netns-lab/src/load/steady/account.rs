@@ -41,8 +41,21 @@ pub struct TrainFigures {
     pub gap_of: String,
     /// From the beginning of that time until every train had arrived again; `None` if one never did.
     pub back: Option<Duration>,
+    /// From the beginning of that time until any train had arrived; `None` if none did.
+    pub first: Option<Duration>,
     /// The longest time that the sender itself was late: the machine's fault, and no network's.
     pub standstill: Duration,
+}
+
+/// A time in which datagrams of one train were sent and none arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The train, by its place in the plan.
+    pub train: usize,
+    /// When the first of them was sent.
+    pub begin: Duration,
+    /// When the next arrived, or sending ended.
+    pub end: Duration,
 }
 
 /// All flows in one stretch of time.
@@ -107,20 +120,33 @@ impl Account {
             let within = |ticks: &[Tick]| ticks.iter().filter(|at| (from..to).contains(*at)).count() as u64;
             total.duplicated += within(&log.duplicated);
             total.reordered += within(&log.reordered);
-            let mut arrivals: Vec<_> = log.arrived.iter().copied().filter(|at| *at != NEVER).collect();
-            arrivals.sort_unstable();
-            let gap = longest_silence(&log.sent, &arrivals, from..to, over);
+            let arrivals = log.arrivals();
+            let silences = silences(&log.sent, &arrivals, from..to, over).into_iter();
+            let gap = silences.map(|(begin, end)| time(end - begin)).max().unwrap_or_default();
             if gap > total.gap {
                 (total.gap, total.gap_of) = (gap, name.clone());
             }
             let first = arrivals.get(arrivals.partition_point(|at| *at < from));
             let back = first.map(|first| time(first - from));
+            total.first = total.first.into_iter().chain(back).min();
             total.back = total.back.zip(back).map(|(one, other)| one.max(other));
             let late = log.late.iter().filter(|(due, _)| (from..to).contains(due));
             let latest = late.map(|(due, sent)| sent.saturating_sub(*due)).max().unwrap_or(0);
             total.standstill = total.standstill.max(time(latest));
         }
         total
+    }
+
+    /// The gaps of trains that are longer than this and began in a stretch of time.
+    pub fn gaps(&self, stretch: Range<Duration>, longer: Duration) -> Vec<Gap> {
+        let (within, over, longer) = (tick(stretch.start)..tick(stretch.end), tick(self.over), tick(longer));
+        let mut gaps = Vec::new();
+        for (train, log) in self.trains.iter().enumerate() {
+            let of_train = silences(&log.sent, &log.arrivals(), within.clone(), over);
+            let long = of_train.into_iter().filter(|(begin, end)| end - begin > longer);
+            gaps.extend(long.map(|(begin, end)| Gap { train, begin: time(begin), end: time(end) }));
+        }
+        gaps
     }
 
     /// The flows in a stretch of time.
@@ -166,6 +192,13 @@ impl TrainLog {
         *next = (*next).max(number + 1);
     }
 
+    /// When datagrams arrived, in order.
+    fn arrivals(&self) -> Vec<Tick> {
+        let mut arrivals: Vec<_> = self.arrived.iter().copied().filter(|at| *at != NEVER).collect();
+        arrivals.sort_unstable();
+        arrivals
+    }
+
     fn sent_and_lost(&self, from: Tick, to: Tick) -> (u64, u64) {
         let numbers = self.sent.partition_point(|at| *at < from)..self.sent.partition_point(|at| *at < to);
         let came = |number: &usize| self.arrived.get(*number).is_some_and(|at| *at != NEVER);
@@ -184,21 +217,21 @@ impl FlowLog {
     }
 }
 
-/// The longest time from the first datagram that was sent after an arrival to the next arrival, or the end, that begins
-/// within. Both lists ascend.
-fn longest_silence(sent: &[Tick], arrivals: &[Tick], within: Range<Tick>, over: Tick) -> Duration {
+/// The times from the first datagram that was sent after an arrival to the next arrival, or the end, that begin within.
+/// Both lists ascend.
+fn silences(sent: &[Tick], arrivals: &[Tick], within: Range<Tick>, over: Tick) -> Vec<(Tick, Tick)> {
     // What was sent before the very first arrival began the first silence.
     let befores = [0].into_iter().chain(arrivals.iter().copied());
     let nexts = arrivals.iter().copied().chain([over]);
-    let (mut longest, mut at) = (0, 0);
+    let (mut silences, mut at) = (Vec::new(), 0);
     for (before, next) in befores.zip(nexts) {
         while sent.get(at).is_some_and(|sent| *sent < before) {
             at += 1;
         }
         let Some(begin) = sent.get(at).filter(|begin| within.contains(*begin)) else { continue };
-        longest = longest.max(next.saturating_sub(*begin));
+        silences.push((*begin, next.max(*begin)));
     }
-    time(longest)
+    silences
 }
 
 #[cfg(test)]
@@ -225,6 +258,8 @@ mod tests {
         let account = account(&[11, 21, 31, 0, 0, 61, 71, 81, 91, 101]);
         let first = account.trains(ms(0)..ms(45));
         assert_eq!((first.sent, first.lost, first.gap), (4, 1, ms(21)));
+        let gap = |begin, end| Gap { train: 0, begin: ms(begin), end: ms(end) };
+        assert_eq!(account.gaps(ms(0)..ms(200), ms(5)), [gap(40, 61)]);
         let second = account.trains(ms(45)..ms(200));
         assert_eq!((second.sent, second.lost, second.gap), (6, 1, ms(1)));
     }

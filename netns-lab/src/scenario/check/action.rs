@@ -148,7 +148,7 @@ impl Checker<'_> {
     }
 
     /// Gateways by name, counted from 0.
-    fn gateways(&self, span: Range<usize>, name: Option<&String>, all: bool) -> Result<Vec<usize>, Problem> {
+    pub(super) fn gateways(&self, span: Range<usize>, name: Option<&String>, all: bool) -> Result<Vec<usize>, Problem> {
         let sites = usize::from(*self.raw.sites.get_ref());
         let Some(name) = name.filter(|name| *name != "all") else { return Ok((0..sites).collect()) };
         let found = name.strip_prefix('g').and_then(|number| number.parse::<usize>().ok());

@@ -1,13 +1,21 @@
 //! Flows and the channels into which they fall.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use super::{PATIENCE, PORTS, Stage};
 use crate::{
+    Node,
     load::steady::{Stream, TRAIN_PORT, Train},
-    scenario::{ScenarioError, action::ask},
+    scenario::{ScenarioError, action::ask, met::Course},
     topology::{LAN, Site},
+    whereabouts::{Sighting, Whereabouts},
 };
+
+/// Of how many datagrams of trains one is looked at: one each 8 ms of a train of 1,000 a second.
+const ONE_IN: NonZeroU32 = NonZeroU32::new(8).unwrap();
 
 /// Source ports that are tried until one falls into a channel: of 16, all but once in ten million.
 const TRIES: u16 = 256;
@@ -51,6 +59,36 @@ impl Stage {
             }
         }
         trains
+    }
+
+    /// How gateways see trains.
+    pub(in crate::scenario) fn courses(&self, trains: &[Train]) -> Vec<Course> {
+        let site = |node: &Node| self.topology.sites.iter().position(|site| site.host.name() == node.name());
+        let course = |train: &Train| {
+            let way = (site(&train.from).unwrap_or_default(), site(&train.to).unwrap_or_default());
+            Course { way, port: train.port, ipv6: train.destination.is_ipv6() }
+        };
+        trains.iter().map(course).collect()
+    }
+
+    /// Begins to see by which devices trains leave each gateway.
+    pub(in crate::scenario) fn follow(&mut self) -> Result<(), ScenarioError> {
+        let sites = &self.topology.sites;
+        for from in sites {
+            let others = sites.iter().filter(|to| to.number != from.number);
+            let devices: Vec<String> = others
+                .flat_map(|to| (0..self.channels).map(move |channel| (to, channel)))
+                .map(|(to, channel)| self.device(from, to, channel))
+                .collect();
+            self.followers.push(Whereabouts::start(&from.gateway, &devices, TRAIN_PORT, ONE_IN)?);
+        }
+        Ok(())
+    }
+
+    /// What was seen at each gateway since [`Stage::follow`].
+    pub(in crate::scenario) fn sightings(&mut self) -> Result<Vec<Vec<Sighting>>, ScenarioError> {
+        let followers = std::mem::take(&mut self.followers);
+        Ok(followers.into_iter().map(Whereabouts::stop).collect::<Result<_, _>>()?)
     }
 
     /// TCP flows, dealt over the directions; every fourth is IPv6 where that is carried.

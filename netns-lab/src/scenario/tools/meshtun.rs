@@ -30,9 +30,13 @@ impl Meshtun {
         program: &Program,
         channels: u16,
         defaults: &Pairs,
+        roams: Option<usize>,
     ) -> Result<Meshtun, ScenarioError> {
         let keys = program.keys(topology.sites.len())?;
         let mut mesh = topology.mesh(&keys, channels);
+        if let Some(roams) = roams {
+            mesh.gateways[roams].underlay = None;
+        }
         mesh.defaults.extend(defaults.iter().cloned());
         let sites = topology.sites.len();
         let (gateways, files) = ((0..sites).map(|_| None).collect(), vec![mesh.clone(); sites]);
