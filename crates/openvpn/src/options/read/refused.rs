@@ -29,7 +29,7 @@ pub(super) const CANNOT: &[(&str, &str)] = &[
     ("version", "see `meshtun --version`"),
     ("show-gateway", "use `ip route get ADDRESS`"),
     ("show-ciphers", "a static key goes with AES-256-CBC, AES-192-CBC, AES-128-CBC, DES-EDE3-CBC, BF-CBC and none"),
-    ("show-digests", "a static key goes with SHA1, SHA224, SHA256, SHA384, SHA512 and none"),
+    ("show-digests", "a static key goes with MD5, SHA1, SHA224, SHA256, SHA384, SHA512 and none"),
     ("show-engines", "there are none"),
     ("msg-channel", "it is for Windows alone"),
     ("allow-nonadmin", "it is for Windows alone"),

@@ -198,7 +198,7 @@ fn values_have_openvpns_ranges() {
         ("cipher AES-256-GCM", "cannot be used with a static key"),
         ("cipher AES-256-CFB", "only CBC can"),
         ("cipher CAMELLIA-128-CBC", "change both ends to one of BF-CBC"),
-        ("auth WHIRLPOOL", "change both ends to one of SHA1"),
+        ("auth WHIRLPOOL", "change both ends to one of MD5, SHA1"),
         ("route 10.0.0.0/8", "the mask is a parameter of its own"),
         ("route 10.0.0.0 255.0.255.0", "its ones must come first"),
         ("route default", "a network is missing"),
