@@ -90,9 +90,9 @@ impl Changes {
         }
     }
 
-    /// Forgets all changes that have been told so far.
-    pub fn forget(&mut self) {
-        while self.next().now_or_never().is_some_and(|change| change.is_some()) {}
+    /// The next change that has been told already; none if there is none, or the socket is lost.
+    pub fn told(&mut self) -> Option<Change> {
+        self.next().now_or_never().flatten()
     }
 
     fn change_of(&mut self, message: RouteNetlinkMessage) -> Option<Change> {

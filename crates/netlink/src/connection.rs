@@ -16,18 +16,38 @@ const DUMP_ATTEMPTS: usize = 5;
 
 /// A handle to the task that owns the socket; the task ends with the last handle.
 #[derive(Debug, Clone)]
-pub(crate) struct Connection(rtnetlink::Handle);
+pub(crate) struct Connection {
+    handle: rtnetlink::Handle,
+    /// Whether the kernel leaves out of dumps what the request does not ask for.
+    is_strict: bool,
+}
 
 impl Connection {
     pub(crate) fn open() -> io::Result<Connection> {
+        Connection::open_as(false)
+    }
+
+    /// One on which a dump's request is a filter (`NETLINK_GET_STRICT_CHK`, Linux 4.20): the kernel leaves out what has
+    /// another table or protocol. An older kernel gives everything nevertheless.
+    pub(crate) fn open_strict() -> io::Result<Connection> {
+        Connection::open_as(true)
+    }
+
+    fn open_as(strict: bool) -> io::Result<Connection> {
         let (mut connection, handle, _) = rtnetlink::new_connection()?;
         connection.set_forward_done(true);
         let socket = connection.socket_mut().socket_mut();
         // Without the request's echo the kernel's explanation is at a fixed place in an error message.
         socket.set_cap_ack(true)?;
         socket.set_ext_ack(true)?;
+        let is_strict = strict && socket.set_netlink_get_strict_chk(true).is_ok();
         tokio::spawn(connection);
-        Ok(Connection(handle))
+        Ok(Connection { handle, is_strict })
+    }
+
+    /// Whether requests for dumps are filters.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.is_strict
     }
 
     /// Everything of which `keep` makes something. A dump during which the table changed is repeated.
@@ -103,7 +123,7 @@ impl Connection {
         let mut message = NetlinkMessage::from(request);
         message.header.flags = NLM_F_REQUEST | flags;
         // Only a task that has ended (with its runtime) refuses.
-        self.0.clone().request(message).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe).into())
+        self.handle.clone().request(message).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe).into())
     }
 }
 

@@ -15,8 +15,8 @@ use crate::difference::protection;
 use crate::read::{self, Which};
 use crate::sysctl::{self, Record};
 use crate::{
-    Actual, ActualDevice, ActualRoute, ApplyError, ConvergeError, Desired, KernelError, NetworkError, Protection, Step,
-    Sysctl, difference,
+    Actual, ActualDevice, ActualRoute, ApplyError, ConvergeError, Desired, GUARD_PROTOCOL, KernelError, NetworkError,
+    PROTOCOL, Protection, Step, Sysctl, difference,
 };
 
 /// Files under `/proc/sys` that are read in one go; each takes some 5 µs.
@@ -32,6 +32,8 @@ const ROUNDS: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Network {
     pub(crate) connection: Connection,
+    /// Routes are read over one of their own, which filters.
+    routes: Connection,
     record: Option<PathBuf>,
     /// Kinds that the kernel was found to lack: asked for once, warned of once.
     lacking_qdiscs: Arc<Mutex<BTreeSet<String>>>,
@@ -43,8 +45,12 @@ impl Network {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new() -> Result<Network, NetworkError> {
-        let connection = Connection::open().map_err(NetworkError::Open)?;
-        Ok(Network { connection, record: None, lacking_qdiscs: Arc::default() })
+        Ok(Network {
+            connection: connect()?,
+            routes: connect_strictly()?,
+            record: None,
+            lacking_qdiscs: Arc::default(),
+        })
     }
 
     /// Where the previous values of machine-wide sysctls are kept (a file in the runtime directory). Without it such a
@@ -55,8 +61,44 @@ impl Network {
         self
     }
 
+    /// The same with a connection of its own, whose task runs on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If there is no socket to be had.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn anew(&self) -> Result<Network, NetworkError> {
+        Ok(Network { connection: connect()?, routes: connect_strictly()?, ..self.clone() })
+    }
+
     /// Reads the kernel's state as far as it concerns `desired`.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
     pub async fn actual(&self, desired: &Desired) -> Result<Actual, NetworkError> {
+        self.actual_beside(desired, self.others(desired).await?).await
+    }
+
+    /// Routes of others to and inside the networks of `desired`: they take reading the whole table.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub async fn others(&self, desired: &Desired) -> Result<Vec<ActualRoute>, NetworkError> {
+        let prefixes: BTreeSet<IpNet> = desired.routes.iter().map(|route| route.prefix.trunc()).collect();
+        if prefixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inside = |route: &ActualRoute| !route.is_ours() && prefixes.iter().any(|net| net.contains(&route.prefix));
+        self.dump_routes(&[None], &BTreeMap::new(), inside).await
+    }
+
+    /// As [`Network::actual`], but with routes of others as [`Network::others`] told them before: where the table has
+    /// hundreds of thousands of those, that is a hundredth of the work.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub async fn actual_beside(&self, desired: &Desired, others: Vec<ActualRoute>) -> Result<Actual, NetworkError> {
         let mut devices = read::devices(&self.connection).await.map_err(reading("devices"))?;
         let names: BTreeMap<u32, String> = devices.iter().map(|device| (device.index, device.name.clone())).collect();
         let local = self.local_addresses().await?;
@@ -69,11 +111,11 @@ impl Network {
             device.own_qdisc = own_qdiscs.contains(&device.index);
             device.addresses = addresses.remove(&device.index).unwrap_or_default();
         }
-        let prefixes: BTreeSet<IpNet> = desired.routes.iter().map(|route| route.prefix.trunc()).collect();
-        let concerns = |route: &ActualRoute| route.is_ours() || prefixes.iter().any(|net| net.contains(&route.prefix));
+        let mut routes = self.dump_routes(&[Some(PROTOCOL), Some(GUARD_PROTOCOL)], &names, |_| true).await?;
+        routes.extend(others);
         Ok(Actual {
             devices: devices.into_iter().map(|device| (device.name.clone(), device)).collect(),
-            routes: self.routes(&names, concerns).await?,
+            routes,
             addresses: local.iter().filter(|local| !local.is_tentative).map(|local| local.address.addr()).collect(),
             sysctls: present_sysctls(desired).await?,
             ipv6: sysctl::path("net.ipv6.conf.all").exists(),
@@ -81,15 +123,18 @@ impl Network {
         })
     }
 
-    async fn routes(
+    async fn dump_routes(
         &self,
+        protocols: &[Option<u8>],
         names: &BTreeMap<u32, String>,
         keep: impl Fn(&ActualRoute) -> bool,
     ) -> Result<Vec<ActualRoute>, NetworkError> {
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let some = read::routes(&self.connection, family, names, &keep).await;
-            routes.extend(some.map_err(reading("routes"))?);
+            for protocol in protocols {
+                let some = read::routes(&self.routes, family, *protocol, names, &keep).await;
+                routes.extend(some.map_err(reading("routes"))?);
+            }
         }
         Ok(routes)
     }
@@ -217,6 +262,14 @@ impl Network {
     pub async fn device(&self, name: &str) -> Result<Option<ActualDevice>, NetworkError> {
         read::device(&self.connection, Which::Name(name)).await.map_err(reading("a device"))
     }
+}
+
+fn connect() -> Result<Connection, NetworkError> {
+    Connection::open().map_err(NetworkError::Open)
+}
+
+fn connect_strictly() -> Result<Connection, NetworkError> {
+    Connection::open_strict().map_err(NetworkError::Open)
 }
 
 /// Values of the keys that exist. Thousands of them take their time: the runtime's other tasks get theirs.

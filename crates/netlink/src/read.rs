@@ -163,21 +163,35 @@ fn local_address(message: &AddressMessage) -> Option<LocalAddress> {
     Some(LocalAddress { address, index: message.header.index, is_tentative })
 }
 
-/// The routes of one family in the main table that `keep` wants; `names` are the devices by index.
+/// The routes of one family in the main table that `keep` wants, of one protocol only if one is given; `names` are the
+/// devices by index.
+///
+/// Over a strict connection the kernel leaves out the rest: of a full table of the Internet's routes none is turned into a
+/// message then, sent and read here.
 pub(crate) async fn routes(
     connection: &Connection,
     family: AddressFamily,
+    protocol: Option<u8>,
     names: &BTreeMap<u32, String>,
     keep: impl Fn(&ActualRoute) -> bool,
 ) -> Result<Vec<ActualRoute>, KernelError> {
+    /// The table has never had a route.
+    const ENOENT: i32 = 2;
     let mut request = RouteMessage::default();
     request.header.address_family = family;
-    connection
-        .dump(RouteNetlinkMessage::GetRoute(request), |message| match message {
-            RouteNetlinkMessage::NewRoute(route) => route_of(&route, names).filter(&keep),
-            _ => None,
-        })
-        .await
+    if connection.is_strict() {
+        request.attributes.push(RouteAttribute::Table(RouteHeader::RT_TABLE_MAIN.into()));
+        request.header.protocol = protocol.unwrap_or_default().into();
+    }
+    let is_asked = |route: &ActualRoute| protocol.is_none_or(|protocol| route.protocol == protocol);
+    let dumped = connection.dump(RouteNetlinkMessage::GetRoute(request), |message| match message {
+        RouteNetlinkMessage::NewRoute(route) => route_of(&route, names).filter(is_asked).filter(&keep),
+        _ => None,
+    });
+    match dumped.await {
+        Err(error) if error.errno() == ENOENT => Ok(Vec::new()),
+        dumped => dumped,
+    }
 }
 
 /// None for what is not in the main table, and for entries of the routing cache.

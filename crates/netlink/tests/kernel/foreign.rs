@@ -57,6 +57,25 @@ gateway_tests! {
         assert_eq!(everything(), before);
     }
 
+    async fn routes_of_others_are_read_apart_from_ours_and_both_together_are_all(gateway: Gateway) {
+        let desired = link(2);
+        gateway.network.converge(&desired, Protection::Keep).await.unwrap();
+        sh("ip route add 10.202.7.0/24 proto bird dev wan0
+            ip route add 172.20.0.0/16 proto bird dev wan0
+            ip route add 10.202.9.0/24 proto bird dev wan0 table 77
+            ip -6 route add fd00:202:0:1::/64 proto static dev wan0");
+        let others = gateway.network.others(&desired).await.unwrap();
+        let prefixes: Vec<_> = others.iter().map(|route| route.prefix.to_string()).collect();
+        assert_eq!(prefixes, ["10.202.7.0/24", "fd00:202:0:1::/64"]);
+        let ours = gateway.network.actual_beside(&desired, Vec::new()).await.unwrap();
+        assert!(ours.routes.iter().all(|route| route.is_ours()));
+        assert_eq!(ours.routes.len(), desired.routes.len());
+        let all = gateway.network.actual(&desired).await.unwrap();
+        assert_eq!(all.routes.len(), ours.routes.len() + 2);
+        let anew = gateway.network.anew().unwrap().actual(&desired).await.unwrap();
+        assert_eq!(anew, all);
+    }
+
     async fn routes_and_devices_of_others_survive_up_and_unprotected_down(gateway: Gateway) {
         sh("ip route add 10.202.0.0/16 proto bird metric 200 dev wan0
             ip route add 10.202.7.0/24 proto static dev wan0
