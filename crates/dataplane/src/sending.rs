@@ -5,7 +5,7 @@
 //! one turn can seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never
 //! used twice.
 
-mod drain;
+pub(crate) mod drain;
 mod loans;
 mod wire;
 
