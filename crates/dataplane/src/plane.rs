@@ -252,6 +252,13 @@ impl DataPlane {
         }
     }
 
+    /// Waits until the receiving half of this channel has obeyed every command sent to it so far.
+    pub fn settle_receiving(&self, id: ChannelId) {
+        if let Some(places) = self.places.get(&id) {
+            let _worker_gone = self.ask(places.receiving, Order::Settle);
+        }
+    }
+
     /// Stops the workers and waits for their end; devices and sockets are closed then.
     pub fn shutdown(self) {
         for worker in 0..self.workers.len() {
