@@ -26,7 +26,7 @@ use crate::{
     control::{Refusal, Server},
     desired::desired,
     down,
-    engine::{Ending, Engine, EngineParts, Files, Inputs},
+    engine::{Ending, Engine, EngineParts, Files, Inputs, Reader},
     gateway::read_mesh,
     hooks,
     keeper::Keeper,
@@ -88,6 +88,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     tokio::spawn(exit_at_once_on_another_signal());
     end(engine, ending, &network).await;
     server.abort();
+    notifier.finish(LAST_WORDS);
     Ok(())
 }
 
@@ -116,19 +117,20 @@ async fn come_up(
     warnings.iter().chain(&hooks::problems(&gateway.view)).for_each(|warning| tracing::warn!("{warning}"));
     let sockets = channels::bind(&gateway.view, notifier)?;
     make_network(&network, &gateway.view, &surroundings).await?;
-    let (keeper, findings) = Keeper::start(network.clone(), gateway.view.clone(), surroundings.clone())?;
+    let (keeper, words) = Keeper::start(network.clone(), gateway.view.clone(), surroundings.clone())?;
 
     let workers = choose_workers(options.workers, options.cpus.as_deref(), sockets.len());
     let (mut plane, events) = DataPlane::start(&workers)?;
     let channels = channels::make(&gateway, &surroundings, sockets, &mut plane)?;
     let (resolver, resolved) = Resolver::new();
     let (to_engine, asked) = mpsc::channel(CALLS_WAITING);
-    let inputs = Inputs::new(&events, asked, resolved, findings).map_err(Error::system("listen for signals"))?;
+    let files = Files { mesh: options.mesh.clone(), key: options.key.clone() };
+    let (reader, read) = Reader::new(files.clone());
+    let inputs = Inputs::new(&events, asked, resolved, words, read).map_err(Error::system("listen for signals"))?;
     let server = open_control_socket(&options.directories)?;
     let server = tokio::spawn(server.serve(to_engine));
 
     let workers = workers.cpus.len();
-    let files = Files { mesh: options.mesh.clone(), key: options.key.clone() };
     let notifier = notifier.clone();
     let parts = EngineParts {
         gateway,
@@ -137,8 +139,8 @@ async fn come_up(
         plane,
         stamps,
         resolver,
-        network,
         keeper,
+        reader,
         files,
         notifier,
         workers,
@@ -222,6 +224,9 @@ async fn exit_at_once_on_another_signal() {
 
 /// What the peers are asked to bridge while this daemon restarts.
 const RESTART_HOLD: Duration = Duration::from_secs(2);
+
+/// How long a service runner may take to hear what is told at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Callers whose questions may wait for the engine.
 const CALLS_WAITING: usize = 16;

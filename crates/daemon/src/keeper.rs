@@ -1,44 +1,55 @@
 //! Keeps devices, routes and settings as they shall be, whoever changes them.
 //!
 //! ```text
-//!  engine: want(view, MTUs) ─► desired ─┐
-//!  kernel: what changed ────► watch ────┼─► heal: actual, the difference, applied ─► findings ─► engine
-//!  clock: an audit ─────────────────────┘
+//!  engine: want(view, MTUs) ─► desired ─┐                                                ┌─► answers  ─┐
+//!  kernel: what changed ────► task ─────┼─► heal: actual, the difference, applied ───────┼─► findings ─┴─► engine
+//!  clock: an audit ─────────────────────┘                                                └─► log
 //! ```
-//! One task beside the engine: the kernel's answers are waited for there, and channels live on meanwhile. Whoever else
+//! A thread beside the engine's: the kernel's answers are waited for and read there, and channels live on meanwhile. Whoever
 //! changes what is ours does it through [`Keeper::want`], or it is put back.
 
 mod heal;
+mod make;
+mod others;
 mod pace;
+mod request;
 mod state;
-mod watch;
+mod task;
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use meshtun_config::View;
-use meshtun_netlink::{Changes, ConvergeError, Network, NetworkError, Protection, Sentry, Step, difference, repair};
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinHandle,
-};
+use meshtun_netlink::{Changes, Network, Sentry, Step};
+use tokio::sync::mpsc;
 
-use self::state::State;
-use crate::surroundings::Surroundings;
+use self::{request::Request, state::State, task::Task};
+use crate::{Error, beside::Beside, surroundings::Surroundings};
 
-/// What the kernel shall hold, and the task that sees to it. Dropping it ends the task.
+/// What the kernel shall hold, and the thread that sees to it. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    shared: Arc<Shared>,
-    findings: mpsc::UnboundedSender<Finding>,
-    task: JoinHandle<()>,
-    /// Waits for neither the task nor a look.
-    sentry: Sentry,
+    requests: mpsc::UnboundedSender<Request>,
+    /// How many requests there were.
+    asked: Number,
+    keeping: Beside,
+    /// Waits for neither the keeping nor the engine.
+    sentry: Beside,
 }
 
+/// Which request an answer is for. They are counted from 1 in the order in which they are made.
+pub(crate) type Number = u64;
+
+/// What the keeper has to tell.
 #[derive(Debug)]
-struct Shared {
-    network: Network,
-    state: Mutex<State>,
+pub(crate) enum Word {
+    /// Others did something.
+    Found(Finding),
+    /// What this wish wanted, and every one before it, has been tried; [`Keeper::want`].
+    Made(Number, Made),
+    /// What [`Keeper::survey`] asked for.
+    Surveyed(Number, Box<Result<Survey, Error>>),
+    /// The MTU of the way that [`Keeper::measure`] asked for, if there is a way.
+    Measured(Number, Option<u32>),
 }
 
 /// What others did that the engine has to act on.
@@ -63,96 +74,79 @@ pub(crate) struct Made {
     pub(crate) problems: Vec<String>,
 }
 
-/// What the kernel does on its own in answer to a step takes another round.
-const ROUNDS: usize = 3;
+/// What the kernel has around a view.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// As if the view were new.
+    pub(crate) surroundings: Surroundings,
+    /// What is likely not meant.
+    pub(crate) warnings: Vec<String>,
+    /// Why the view could not be made.
+    pub(crate) obstacle: Option<Error>,
+}
 
-/// The findings, in their order.
-pub(crate) type Findings = mpsc::UnboundedReceiver<Finding>;
+/// All words, in their order.
+pub(crate) type Words = mpsc::UnboundedReceiver<Word>;
 
 impl Keeper {
     /// Begins to keep what [`Network::converge`] has just made of this view.
     ///
     /// # Errors
     /// If the kernel's word of changes cannot be had.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub(crate) fn start(
-        network: Network,
-        view: View,
-        surroundings: Surroundings,
-    ) -> Result<(Keeper, Findings), NetworkError> {
-        let changes = Changes::new()?;
+    pub(crate) fn start(network: Network, view: View, surroundings: Surroundings) -> Result<(Keeper, Words), Error> {
         let state = State::new(view, surroundings);
-        let sentry = Sentry::start(state.protected())?;
-        let shared = Arc::new(Shared { network, state: Mutex::new(state) });
-        let (sender, findings) = mpsc::unbounded_channel();
-        let task = tokio::spawn(watch::keep(Arc::clone(&shared), changes, sender.clone()));
-        Ok((Keeper { shared, findings: sender, task, sentry }, findings))
-    }
-
-    /// Makes the kernel as this view wants it, and keeps it so from here on. Devices that a person has set down stay down.
-    ///
-    /// What cannot be made now, because something foreign is in the way or the kernel refuses, is told and stays wanted: it
-    /// is tried again until it is made. `unreachable` routes come first, and nothing stops them.
-    pub(crate) async fn want(&self, view: View, surroundings: Surroundings) -> Made {
-        let mut state = self.shared.state.lock().await;
-        state.want(view, surroundings);
-        let mut made = Made::default();
-        if let Err(error) = self.make(&mut state, &mut made).await {
-            made.problems.push(error.to_string());
-        }
-        made
-    }
-
-    async fn make(&self, state: &mut State, made: &mut Made) -> Result<(), NetworkError> {
-        let network = &self.shared.network;
-        let mut actual = network.actual(state.desired()).await?;
-        self.tell(state.note_set_down(&actual));
-        for _ in 0..ROUNDS {
-            let repair = repair(state.desired(), &actual, &state.known);
-            made.problems = repair.foreign.iter().map(ToString::to_string).collect();
-            if repair.steps.is_empty() {
-                break;
-            }
-            for step in repair.steps {
-                match network.apply(&step).await {
-                    Ok(()) => made.steps.push(step),
-                    Err(error) => made.problems.push(error.to_string()),
+        let protected = state.protected();
+        let sentry = Beside::start("sentry", move |stop| {
+            let sentry = Sentry::start(protected)?;
+            Ok::<_, Error>(async move {
+                let _dropped = stop.await;
+                sentry.stand_down().await;
+            })
+        })?;
+        let (requests, inbox) = mpsc::unbounded_channel();
+        let (tell, words) = mpsc::unbounded_channel();
+        let keeping = Beside::start("keeper", move |stop| {
+            let task = Task::new(network.anew()?, state, Changes::new()?, inbox, tell);
+            Ok::<_, Error>(async move {
+                tokio::select! {
+                    () = task.keep() => {}
+                    _ = stop => {}
                 }
-            }
-            actual = network.actual(state.desired()).await?;
-        }
-        self.tell(state.know(&actual));
-        Ok(())
+            })
+        })?;
+        Ok((Keeper { requests, asked: 0, keeping, sentry }, words))
     }
 
-    /// The steps that [`Keeper::want`] would make.
+    /// Makes the kernel as this view wants it, and keeps it so from here on; [`Word::Made`] tells when that has been tried.
+    /// Devices that a person has set down stay down.
     ///
-    /// # Errors
-    /// If something foreign is in the way, or the kernel cannot be asked.
-    pub(crate) async fn plan(&self, view: View, surroundings: Surroundings) -> Result<Vec<Step>, ConvergeError> {
-        let mut state = self.shared.state.lock().await.clone();
-        state.want(view, surroundings);
-        let actual = self.shared.network.actual(state.desired()).await?;
-        Ok(difference(state.desired(), &actual, Protection::Keep)?)
+    /// Wishes are whole: of several that wait only the last is made, and its answer is for all of them. What cannot be made,
+    /// because something foreign is in the way or the kernel refuses, is told and stays wanted: it is tried again until it
+    /// is made. `unreachable` routes come first, and nothing stops them.
+    pub(crate) fn want(&mut self, view: View, surroundings: Surroundings) -> Number {
+        self.ask(|number| Request::Want(number, Box::new((view, surroundings))))
     }
 
-    fn tell(&self, news: Vec<Finding>) {
-        // Nobody hears it when the engine has ended.
-        news.into_iter().for_each(|finding| _ = self.findings.send(finding));
+    /// Looks what the kernel has around this view; [`Word::Surveyed`] answers.
+    pub(crate) fn survey(&mut self, view: View) -> Number {
+        self.ask(|number| Request::Survey(number, Box::new(view)))
+    }
+
+    /// Asks for the MTU of the way to this address; [`Word::Measured`] answers.
+    pub(crate) fn measure(&mut self, remote: IpAddr) -> Number {
+        self.ask(|number| Request::Measure(number, remote))
+    }
+
+    fn ask(&mut self, request: impl FnOnce(Number) -> Request) -> Number {
+        self.asked += 1;
+        // The thread lives as long as this does.
+        let _taken = self.requests.send(request(self.asked));
+        self.asked
     }
 
     /// Keeps nothing any more, from the moment this returns.
-    pub(crate) async fn stop(&self) {
-        let _nobody_heals = self.shared.state.lock().await;
-        self.task.abort();
-        self.sentry.stand_down().await;
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.task.abort();
+    pub(crate) async fn stop(&mut self) {
+        self.keeping.stop().await;
+        self.sentry.stop().await;
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod beside;
 mod boot;
 mod carrier;
 mod channels;

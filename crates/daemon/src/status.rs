@@ -36,9 +36,21 @@ pub struct Status {
     /// What on this machine is likely not meant, in words: routes of others inside the links' networks, for example.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// Whether the control side keeps up.
+    #[serde(default)]
+    pub control: Control,
     /// What became of the programs that are run for the gateway; none if the file names none.
     #[serde(default)]
     pub hooks: Option<Hooks>,
+}
+
+/// Whether the control side, which sends and answers probes, keeps up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// The longest that anything had to wait beyond its time since the start, in milliseconds.
+    pub late_ms: f64,
+    /// The longest within the last minute or two.
+    pub late_ms_of_late: f64,
 }
 
 /// Who a gateway is.

@@ -59,7 +59,11 @@ pub(crate) fn run(args: Args) -> Outcome {
         cpus: args.cpus,
         directories: args.runtime.choose_with(args.state)?,
     };
-    Ok(async_runtime()?.block_on(meshtun_daemon::run(options))?)
+    let runtime = async_runtime()?;
+    let ended = runtime.block_on(meshtun_daemon::run(options));
+    // A look-up that hangs is no reason to stay.
+    runtime.shutdown_background();
+    Ok(ended?)
 }
 
 fn bring_up(target: &Path, runtime: RuntimeDirectory) -> Outcome {

@@ -373,7 +373,7 @@ impl Channel {
             // What follows a new key tells the peer that it may use it, and the peer's first packet may be here before
             // the receiving half has looked at its orders: it would be lost as of an unknown session.
             if is_new && matches!(output, Output::Transmit { .. } | Output::Seal { .. }) {
-                plane.settle();
+                plane.settle_receiving(self.id);
                 is_new = false;
             }
             self.obey(output, now, plane);

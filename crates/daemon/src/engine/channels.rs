@@ -20,7 +20,12 @@ impl Engine {
 
     /// The link that a channel is of, by its place.
     pub(super) fn link_of(&self, id: ChannelId) -> Option<usize> {
-        self.links.iter().position(|link| link.channels.contains(&id))
+        self.place_of(&self.channels.get(&id)?.link)
+    }
+
+    /// The place of a link.
+    pub(super) fn place_of(&self, link: &str) -> Option<usize> {
+        self.places.get(link).copied()
     }
 
     /// Does something with every channel, and carries out what comes of it.
@@ -55,8 +60,8 @@ impl Engine {
         if channel.take_path_news() {
             self.path_news.push(id);
         }
-        if channel.is_rising() && !self.rising.contains(&id) {
-            self.rising.push(id);
+        if channel.is_rising() {
+            self.rising.insert(id);
         }
     }
 
@@ -77,7 +82,7 @@ impl Engine {
         let mut channel = Channel::new(parts, self.tidings.sender.clone(), now);
         let mtu = self.mtu(&channel.link);
         channel.discover_path_mtu(*self.ceilings.entry(channel.link.clone()).or_insert(mtu));
-        if let Some(place) = self.links.iter().position(|link| link.view.name == channel.link) {
+        if let Some(place) = self.place_of(&channel.link) {
             let channels = &self.channels;
             let number = |id: &ChannelId| channels.get(id).map(|channel| channel.view.number);
             let before = self.links[place].channels.partition_point(|id| number(id) < Some(channel.view.number));
@@ -137,12 +142,10 @@ impl Engine {
     pub(super) fn forget(&mut self, id: ChannelId) -> Option<Channel> {
         self.plane.remove_channel(id);
         self.deadlines.set(id, None);
-        for link in &mut self.links {
-            let had = link.channels.len();
+        if let Some(place) = self.link_of(id) {
+            let link = &mut self.links[place];
             link.channels.retain(|channel| *channel != id);
-            if link.channels.len() < had {
-                self.path_news.extend(link.channels.first());
-            }
+            self.path_news.extend(link.channels.first());
         }
         self.channels.remove(&id)
     }

@@ -14,25 +14,23 @@ use meshtun_proto::{channel::LINGER, control::Reason};
 use serde_json::{Value, json};
 use tokio::time::sleep_until;
 
-use super::{Engine, change::Change, channel::Channel};
+use super::{Engine, change::Change, channel::Channel, pending::Then};
 use crate::{
     Error, channels,
     control::{Caller, Refusal, Target},
+    keeper::Made,
 };
 
 impl Engine {
     /// A person wants these out.
-    pub(super) async fn take_down(&mut self, target: &Target, caller: Caller, now: Instant) {
+    pub(super) fn take_down(&mut self, target: &Target, caller: Caller, now: Instant) {
         let ids = match self.channels_meant(target) {
             Ok(ids) => ids,
             Err(refusal) => return caller.answer(Err(refusal)),
         };
         tracing::info!("asked to take {target} down");
-        self.withdraw(&ids).await;
-        for id in &ids {
-            self.with_channel(*id, now, |channel, _| channel.take_down(now));
-        }
-        self.change = Some(Change::TakeDown { channels: ids, caller });
+        self.change = Some(Change::TakeDown { channels: ids.clone(), is_out: false, caller });
+        self.withdraw(&ids, Then::Change, now);
     }
 
     /// A person wants these back. They return to the routes when they have carrier.
@@ -49,51 +47,44 @@ impl Engine {
     }
 
     /// Takes channels out of the routes, if others are there to carry what they carried; without others it would only be
-    /// lost sooner.
-    pub(super) async fn withdraw(&mut self, ids: &[ChannelId]) {
+    /// lost sooner. What follows is done when the kernel routes nothing to them any more.
+    pub(super) fn withdraw(&mut self, ids: &[ChannelId], then: Then, now: Instant) {
+        let ids: BTreeSet<ChannelId> = ids.iter().copied().collect();
         let is_routed =
             |channel: &&Channel| channel.carrier.is_up() && !self.surroundings.withdrawn.contains(&channel.view.device);
         let (going, others): (Vec<&Channel>, Vec<&Channel>) =
             self.channels.values().filter(is_routed).partition(|channel| ids.contains(&channel.id));
         if going.is_empty() || others.is_empty() {
-            return;
+            return self.follow(then, &Made::default(), now);
         }
         let devices: BTreeSet<String> = going.iter().map(|channel| channel.view.device.clone()).collect();
         self.surroundings.withdrawn.extend(devices);
-        self.route().await;
+        self.wish(then);
     }
 
     /// Goes on with those whose peers said goodbye.
-    pub(super) async fn let_part(&mut self, now: Instant) {
-        let parting: Vec<ChannelId> = std::mem::take(&mut self.parting).into_iter().collect();
-        if parting.is_empty() {
-            return;
-        }
-        self.withdraw(&parting).await;
-        for id in parting {
-            self.with_channel(id, now, |channel, _| channel.part(now));
+    pub(super) fn let_part(&mut self, now: Instant) {
+        let parting = std::mem::take(&mut self.parting);
+        let parting: Vec<ChannelId> = parting.into_iter().filter(|id| !self.is_leaving(*id)).collect();
+        if !parting.is_empty() {
+            self.withdraw(&parting.clone(), Then::Part(parting), now);
         }
     }
 
     /// Puts those back into the routes that have carrier again.
-    pub(super) async fn let_return(&mut self) {
+    pub(super) fn let_return(&mut self) {
         if self.surroundings.withdrawn.is_empty() {
             return;
         }
-        let is_back = |channel: &&Channel| channel.carrier.is_up() && !channel.is_parting();
+        let is_back =
+            |channel: &&Channel| channel.carrier.is_up() && !channel.is_parting() && !self.is_leaving(channel.id);
         let back: Vec<String> =
             self.channels.values().filter(is_back).map(|channel| channel.view.device.clone()).collect();
         let before = self.surroundings.withdrawn.len();
         back.iter().for_each(|device| _ = self.surroundings.withdrawn.remove(device));
         if self.surroundings.withdrawn.len() != before {
-            self.route().await;
+            self.wish(Then::Nothing);
         }
-    }
-
-    /// Makes the kernel's routes as they shall be now.
-    async fn route(&mut self) {
-        let made = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await;
-        made.problems.iter().for_each(|problem| tracing::error!("{problem}; it is tried again"));
     }
 
     /// Begins a channel's conversation anew. What was left of the one before ends.

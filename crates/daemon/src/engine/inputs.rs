@@ -14,9 +14,10 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 
+use super::reading::ReadOrNot;
 use crate::{
     control::Asked,
-    keeper::{Finding, Findings},
+    keeper::{Word, Words},
     resolve::Resolved,
 };
 
@@ -29,7 +30,8 @@ pub(crate) struct Inputs {
     fold: Interval,
     asked: mpsc::Receiver<Asked>,
     resolved: mpsc::Receiver<Resolved>,
-    findings: Findings,
+    words: Words,
+    read: mpsc::UnboundedReceiver<ReadOrNot>,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -46,8 +48,10 @@ pub(super) enum Input {
     Fold,
     /// A caller on the control socket.
     Asked(Asked),
-    /// Others did something to what is ours.
-    Found(Finding),
+    /// The keeper answers, or others did something to what is ours.
+    Word(Word),
+    /// The files of a reload were read.
+    Read(ReadOrNot),
     /// A name was looked up.
     Resolved(Resolved),
     /// SIGTERM or SIGINT, by its name.
@@ -68,7 +72,8 @@ impl Inputs {
         events: &Events,
         asked: mpsc::Receiver<Asked>,
         resolved: mpsc::Receiver<Resolved>,
-        findings: Findings,
+        words: Words,
+        read: mpsc::UnboundedReceiver<ReadOrNot>,
     ) -> io::Result<Inputs> {
         let mut fold = interval(FOLD);
         fold.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,7 +83,8 @@ impl Inputs {
             fold,
             asked,
             resolved,
-            findings,
+            words,
+            read,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -98,7 +104,8 @@ impl Inputs {
             () = deadline_comes => Input::Deadline,
             _ = self.fold.tick() => Input::Fold,
             Some(asked) = self.asked.recv() => Input::Asked(asked),
-            Some(finding) = self.findings.recv() => Input::Found(finding),
+            Some(word) = self.words.recv() => Input::Word(word),
+            Some(read) = self.read.recv() => Input::Read(read),
             Some(resolved) = self.resolved.recv() => Input::Resolved(resolved),
             _ = self.terminate.recv() => Input::Terminate("SIGTERM"),
             _ = self.interrupt.recv() => Input::Terminate("SIGINT"),

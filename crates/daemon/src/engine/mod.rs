@@ -8,9 +8,10 @@
 //!  what others did    │
 //!  control socket ────┴─► an answer
 //! ```
-//! The loop does not wait: what takes time (look-ups, callers of the control socket) runs in tasks of its own and comes
-//! back as an input. Only the rare lowering of an MTU waits for the kernel's answer.
+//! The loop does not wait: what takes time (the kernel's answers, files, look-ups, callers of the control socket) goes on
+//! beside it and comes back as an input.
 
+mod asking;
 mod change;
 mod channel;
 mod channels;
@@ -23,8 +24,12 @@ mod inputs;
 mod journal;
 mod missing;
 mod mtu;
+mod pending;
 mod probes;
+mod punctuality;
+mod reading;
 mod reload;
+mod reloading;
 mod report;
 mod rescue;
 mod settings;
@@ -32,32 +37,35 @@ mod siblings;
 mod tidings;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::IpAddr,
-    path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
 
 use meshtun_config::{HookEvent, LinkView};
 use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
-use meshtun_netlink::Network;
 use meshtun_proto::control::Reason;
 
-pub(crate) use self::inputs::Inputs;
 use self::{
     change::Change,
     channel::Channel,
     deadlines::Deadlines,
     inputs::Input,
     missing::Missing,
+    pending::Then,
+    punctuality::Punctuality,
     tidings::{Health, Tidings},
+};
+pub(crate) use self::{
+    inputs::Inputs,
+    reading::{Files, Reader},
 };
 use crate::{
     Gateway,
     channels::ChannelParts,
     control::{Asked, Caller, Request},
     hooks::Hooks,
-    keeper::Keeper,
+    keeper::{Keeper, Number},
     limiter::Limiter,
     notify::Notifier,
     resolve::{Resolved, Resolver},
@@ -71,21 +79,26 @@ pub(crate) struct Engine {
     gateway: Gateway,
     /// In the order of the file.
     links: Vec<LinkState>,
+    /// Where in `links` each is, by name.
+    places: HashMap<String, usize>,
     channels: BTreeMap<ChannelId, Channel>,
     /// The id of the next channel that is made: none is used twice, so that what a worker said of a channel that is gone
     /// is never taken for another's.
     next_id: u32,
     deadlines: Deadlines,
     /// Channels whose carrier is due.
-    rising: Vec<ChannelId>,
+    rising: BTreeSet<ChannelId>,
     tidings: Tidings,
     hooks: Hooks,
     plane: DataPlane,
     stamps: StampStore,
     load: HandshakeLoad,
     resolver: Resolver,
-    network: Network,
     keeper: Keeper,
+    /// What follows the keeper's answers.
+    pending: BTreeMap<Number, Then>,
+    reader: Reader,
+    punctuality: Punctuality,
     /// What on this machine is likely not meant.
     alarms: Vec<String>,
     surroundings: Surroundings,
@@ -133,20 +146,11 @@ pub(crate) struct EngineParts {
     pub(crate) plane: DataPlane,
     pub(crate) stamps: StampStore,
     pub(crate) resolver: Resolver,
-    pub(crate) network: Network,
     pub(crate) keeper: Keeper,
+    pub(crate) reader: Reader,
     pub(crate) files: Files,
     pub(crate) notifier: Notifier,
     pub(crate) workers: usize,
-}
-
-/// Where the gateway reads what it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Files {
-    /// The mesh file.
-    pub(crate) mesh: PathBuf,
-    /// The file of the private key.
-    pub(crate) key: PathBuf,
 }
 
 /// Why the loop ended.
@@ -165,24 +169,27 @@ pub(crate) enum Ending {
 
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
-        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, network, .. } = parts;
-        let EngineParts { keeper, files, notifier, workers, .. } = parts;
-        let links = gateway.view.links.iter().cloned().map(|view| LinkState::new(view, now)).collect();
+        let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, .. } = parts;
+        let EngineParts { keeper, reader, files, notifier, workers, .. } = parts;
+        let links: Vec<_> = gateway.view.links.iter().cloned().map(|view| LinkState::new(view, now)).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
-            rising: Vec::new(),
+            rising: BTreeSet::new(),
             tidings: Tidings::new(),
             hooks: Hooks::default(),
             load: HandshakeLoad::new(channels.len(), now),
             channels: BTreeMap::new(),
             next_id: 0,
             gateway,
+            places: places(&links),
             links,
             plane,
             stamps,
             resolver,
-            network,
             keeper,
+            pending: BTreeMap::new(),
+            reader,
+            punctuality: Punctuality::new(now),
             alarms: Vec::new(),
             surroundings,
             files,
@@ -213,11 +220,12 @@ impl Engine {
         self.each_channel(now, |channel| channel.start(now));
         self.want_names(now);
         loop {
-            let input = inputs.next(self.deadlines.first()).await;
+            let due = self.deadlines.first();
+            let input = inputs.next(due).await;
             let now = Instant::now();
             match input {
                 Input::Events => {
-                    self.handle_events(events, inputs).await;
+                    self.handle_events(events, inputs);
                     // A queue that never empties would keep the runtime from its timers, signals and callers.
                     tokio::task::yield_now().await;
                 }
@@ -230,30 +238,34 @@ impl Engine {
                     self.remake_failed(now);
                     self.make_missing(now);
                     self.give_back(now);
-                    self.look_for_width(now).await;
+                    self.look_for_width(now);
                 }
-                Input::Found(finding) => self.handle_finding(finding, now),
+                Input::Word(word) => self.handle_word(word, now),
+                Input::Read(read) => self.handle_read(read),
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
                 Input::Asked(Asked { request: Request::Down { unprotect }, caller }) => {
                     tracing::info!("asked to go down");
                     return Ending::Down { unprotect, caller };
                 }
-                Input::Asked(asked) => self.handle_asked(asked, now).await,
+                Input::Asked(asked) => self.handle_asked(asked, now),
                 Input::Terminate(signal) => {
                     tracing::info!("{signal}: stopping; devices and routes stay, without carrier");
                     return Ending::Restart;
                 }
-                Input::Hangup => self.handle_hangup(now).await,
+                Input::Hangup => self.handle_hangup(),
             }
-            self.let_part(now).await;
+            self.let_part(now);
             self.raise(now);
             self.take_siblings_along(now);
             self.rescue();
-            self.follow_paths().await;
+            self.follow_paths();
             self.hear(now);
-            self.let_return().await;
-            self.go_on_changing(now).await;
+            self.let_return();
+            self.go_on_changing(now);
             self.hear(now);
+            // What became due or came in during this turn has waited for its end.
+            let end = Instant::now();
+            self.punctuality.note((end - now).max(now.saturating_duration_since(due.unwrap_or(now))), end);
         }
     }
 
@@ -281,8 +293,9 @@ impl Engine {
         format!("gateway {gateway}: links {links}, channels {channels}, workers {}", self.workers)
     }
 
-    fn status(&self, now: Instant) -> serde_json::Value {
-        serde_json::to_value(report::status(self, now)).unwrap_or_default()
+    fn status(&mut self, now: Instant) -> serde_json::Value {
+        let control = report::control(&mut self.punctuality, now);
+        serde_json::to_value(report::status(self, control, now)).unwrap_or_default()
     }
 
     /// Gives carrier where it is due, once all halves use the sessions that it stands for: what the kernel then routes
@@ -300,22 +313,27 @@ impl Engine {
         }
     }
 
-    async fn handle_events(&mut self, events: &Events, inputs: &mut Inputs) {
+    fn handle_events(&mut self, events: &Events, inputs: &mut Inputs) {
         // Before the queues are read: what comes later notifies again.
         if let Err(error) = events.acknowledge() {
             tracing::error!("the data plane's event descriptor: {error}");
         }
         inputs.leave_over(true);
-        for _ in 0..EVENTS_A_TURN {
+        let end = Instant::now() + TURN;
+        loop {
             let Some(event) = events.poll_event() else {
                 inputs.leave_over(false);
                 break;
             };
-            self.handle_event(event, Instant::now()).await;
+            let now = Instant::now();
+            self.handle_event(event, now);
+            if now >= end {
+                break;
+            }
         }
     }
 
-    async fn handle_event(&mut self, event: Event, now: Instant) {
+    fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Handshake { channel, from, datagram } => {
                 let under_load = self.load.count(now);
@@ -338,7 +356,7 @@ impl Engine {
                 tracing::debug!("channel {}: dropped what {from} sent ({}): {why}", channel.0, reason.label());
             }
             Event::TooBigForUnderlay { channel, datagram } => {
-                self.lower_mtu(channel, datagram).await;
+                self.lower_mtu(channel, datagram, now);
             }
             Event::OffloadLost { channel, offload } => {
                 self.with_channel(channel, now, |c, _| c.handle_offload_lost(offload));
@@ -354,6 +372,10 @@ impl Engine {
             let Some(channel) = self.channels.get_mut(&id) else { continue };
             channel.handle_timeout(now, || self.stamps.next(SystemTime::now()));
             self.carry_out(id, now);
+            // The others are still due.
+            if now.elapsed() > TURN {
+                break;
+            }
         }
     }
 
@@ -383,6 +405,11 @@ impl LinkState {
         let silence = Limiter::new(SILENCE_PERIOD);
         LinkState { view, channels: Vec::new(), health: Health::new(now), silence }
     }
+}
+
+/// Where each link is, by name.
+fn places(links: &[LinkState]) -> HashMap<String, usize> {
+    links.iter().enumerate().map(|(place, link)| (link.view.name.clone(), place)).collect()
 }
 
 /// Tells the log of a link whose peer does not answer, with what to look at.
@@ -424,5 +451,5 @@ const SILENCE_PERIOD: Duration = Duration::from_secs(300);
 /// How long the end of a gateway waits for hooks; each has its own limit besides.
 const HOOKS_AT_THE_END: Duration = Duration::from_secs(30);
 
-/// Events handled before timers and callers get their turn.
-const EVENTS_A_TURN: usize = 256;
+/// How long events are handled before timers and callers get their turn, and the other way about: 20 handshakes.
+const TURN: Duration = Duration::from_millis(5);

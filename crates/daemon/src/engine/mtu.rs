@@ -1,34 +1,43 @@
 //! The MTU of a link whose underlay turns out to be narrower than it looked.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use meshtun_dataplane::{ChannelId, Command};
 use meshtun_proto::channel::path_mtu::RAISE_AFTER;
 
-use super::Engine;
-use crate::surroundings;
+use super::{Engine, pending::Then};
+use crate::{Error, keeper::Survey, surroundings};
 
 impl Engine {
     /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
-    pub(super) async fn lower_mtu(&mut self, id: ChannelId, datagram: usize) {
-        let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { return };
-        let endpoint = channel.endpoint.current();
+    pub(super) fn lower_mtu(&mut self, id: ChannelId, datagram: usize, now: Instant) {
+        let Some(endpoint) = self.channels.get(&id).map(|channel| channel.endpoint.current()) else { return };
+        let asks = |then: &Then| matches!(then, Then::Lower { channel, .. } if *channel == id);
+        match endpoint {
+            _ if self.pending.values().any(asks) => {}
+            Some(endpoint) => {
+                let number = self.keeper.measure(endpoint.ip());
+                self.pending.insert(number, Then::Lower { channel: id, datagram });
+            }
+            None => self.lower_mtu_over(id, datagram, None, now),
+        }
+    }
+
+    /// As [`Engine::lower_mtu`], where the underlay's device is this wide, as far as is known.
+    pub(super) fn lower_mtu_over(&mut self, id: ChannelId, datagram: usize, underlay: Option<u32>, now: Instant) {
+        let Some(link) = self.link_of(id) else { return };
         let mtu = self.mtu(&self.links[link].view.name);
         if datagram > usize::from(mtu) + TRANSPORT_OVERHEAD {
             // It was in the device's queue before the MTU was lowered.
             return;
         }
-        let underlay = match endpoint {
-            Some(endpoint) => self.network.underlay_mtu(endpoint.ip()).await.ok().flatten(),
-            None => None,
-        };
         match lower(mtu, datagram, underlay) {
             Some(lower) => {
-                self.set_ceiling(link, lower, Instant::now());
-                self.widen_at = Some(Instant::now() + RAISE_AFTER);
-                self.set_mtu(link, lower).await;
+                self.set_ceiling(link, lower, now);
+                self.widen_at = Some(now + RAISE_AFTER);
+                self.set_mtu(link, lower);
             }
-            None => self.with_channel(id, Instant::now(), |channel, _| channel.cannot_shrink(Instant::now(), datagram)),
+            None => self.with_channel(id, now, |channel, _| channel.cannot_shrink(now, datagram)),
         }
     }
 
@@ -38,7 +47,8 @@ impl Engine {
     }
 
     /// Gives each link whose paths are news the MTU of its narrowest path. One that the file gives an MTU keeps it.
-    pub(super) async fn follow_paths(&mut self) {
+    pub(super) fn follow_paths(&mut self) {
+        let mut links = BTreeSet::new();
         for id in std::mem::take(&mut self.path_news) {
             let (Some(link), Some(channel)) = (self.link_of(id), self.channels.get(&id)) else { continue };
             let (name, number) = (&self.links[link].view.name, channel.view.number);
@@ -53,11 +63,14 @@ impl Engine {
                 }
                 continue;
             }
+            tracing::debug!("{name}/{number}: the path takes packets of {path} bytes");
+            links.insert((link, ceiling));
+        }
+        for (link, ceiling) in links {
             let paths = self.channels_of(&self.links[link]).into_iter().filter_map(|channel| channel.path_mtu);
             let mtu = paths.fold(ceiling, u16::min);
-            tracing::debug!("{name}/{number}: the path takes packets of {path} bytes");
-            if mtu != self.mtu(name) {
-                self.set_mtu(link, mtu).await;
+            if mtu != self.mtu(&self.links[link].view.name) {
+                self.set_mtu(link, mtu);
             }
         }
     }
@@ -72,11 +85,19 @@ impl Engine {
     }
 
     /// Looks, a while after the underlay's devices turned out to be narrower than they were, whether they are wide again.
-    pub(super) async fn look_for_width(&mut self, now: Instant) {
-        if self.widen_at.take_if(|at| *at <= now).is_none() {
-            return;
+    pub(super) fn look_for_width(&mut self, now: Instant) {
+        if self.widen_at.take_if(|at| *at <= now).is_some() {
+            let number = self.keeper.survey(self.gateway.view.clone());
+            self.pending.insert(number, Then::Widen);
         }
-        let Ok((found, _)) = surroundings::look(&self.network, &self.gateway.view).await else { return };
+    }
+
+    /// The answer.
+    pub(super) fn widen_underlays(&mut self, survey: Result<Survey, Error>, now: Instant) {
+        let Ok(Survey { surroundings: found, .. }) = survey else {
+            self.widen_at = Some(now + RAISE_AFTER);
+            return;
+        };
         for link in 0..self.links.len() {
             let name = &self.links[link].view.name;
             let (Some(&wide), Some(&before)) = (found.mtus.get(name), self.ceilings.get(name)) else { continue };
@@ -88,9 +109,9 @@ impl Engine {
         }
     }
 
-    async fn set_mtu(&mut self, link: usize, mtu: u16) {
-        let name = &self.links[link].view.name;
-        let before = self.mtu(name);
+    fn set_mtu(&mut self, link: usize, mtu: u16) {
+        let name = self.links[link].view.name.clone();
+        let before = self.mtu(&name);
         if mtu < before {
             tracing::warn!(link = name, "mtu {before} is too much for the underlay: {mtu} from here on");
         } else {
@@ -98,17 +119,17 @@ impl Engine {
         }
         self.surroundings.mtus.insert(name.clone(), mtu);
         // Halves drop what is longer than they were told: they hear of more before the kernel gives it, of less after.
-        let tell = |engine: &Engine| {
-            engine.links[link].channels.iter().for_each(|id| engine.plane.send(*id, Command::Mtu(mtu)));
-        };
         if mtu > before {
-            tell(self);
+            self.tell_mtu(&name, mtu);
         }
-        let made = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone()).await;
-        for problem in made.problems {
-            tracing::error!(link = self.links[link].view.name, "{problem}; it is tried again");
-        }
-        tell(self);
+        self.wish(Then::Narrow { link: name, mtu });
+    }
+
+    /// Tells a link's halves what the kernel gives them, or what it will give them soon if that is longer.
+    pub(super) fn tell_mtu(&self, link: &str, mtu: u16) {
+        let mtu = mtu.max(self.mtu(link));
+        let link = self.links.iter().find(|it| it.view.name == link);
+        link.into_iter().flat_map(|link| &link.channels).for_each(|id| self.plane.send(*id, Command::Mtu(mtu)));
     }
 }
 

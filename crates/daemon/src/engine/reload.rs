@@ -18,32 +18,25 @@ use meshtun_proto::control::Reason;
 use meshtun_sys::udp::Udp;
 use serde_json::Value;
 
-use super::{Engine, LinkState, change::Change};
+use super::{
+    Engine, LinkState,
+    change::Change,
+    pending::Then,
+    places,
+    reading::{Read, ReadOrNot},
+    reloading::{Reloading, Stage},
+};
 use crate::{
     Error, Fault, Gateway, channels,
     control::{Caller, Refusal, Reloaded},
-    gateway::read_mesh,
-    hooks, kept,
+    keeper::{Made, Survey},
+    kept,
     open_files::may_open,
     reload::{Fate, Verdict, describe, obstacle, verdict},
-    surroundings::{self, Surroundings},
+    surroundings::Surroundings,
     underload::HandshakeLoad,
     view,
 };
-
-/// A reload that waits for the channels that go.
-pub(super) struct Reloading {
-    caller: Option<Caller>,
-    /// What the kernel shall hold until then.
-    interim: View,
-    going: Vec<ChannelId>,
-    /// Those that are to be made then, by link and number, and their sockets as far as they could be bound before.
-    coming: Vec<(String, u16)>,
-    sockets: BTreeMap<(String, u16), Udp>,
-    /// The links' MTUs before.
-    mtus: BTreeMap<String, u16>,
-    done: Reloaded,
-}
 
 /// A file that can be taken up.
 struct Ready {
@@ -58,47 +51,73 @@ struct Ready {
 }
 
 impl Reloading {
-    /// The channels that have to end first.
-    pub(super) fn closed(&self) -> &[ChannelId] {
-        &self.going
-    }
-
-    pub(super) fn interim(&self) -> &View {
-        &self.interim
+    /// What the kernel had to do.
+    pub(super) fn note(&mut self, made: &Made) {
+        self.done.steps.extend(made.steps.iter().map(Step::to_string));
+        self.done.warnings.extend(made.problems.iter().cloned());
     }
 }
 
 impl Engine {
     /// Begins to take the file up as it is now.
-    pub(super) async fn reload(&mut self, caller: Option<Caller>, now: Instant) {
+    pub(super) fn reload(&mut self, caller: Option<Caller>) {
         self.notifier.reloading();
-        match self.prepare().await {
-            Ok(ready) => self.begin_reload(ready, caller, now).await,
-            Err(refusal) => {
-                tracing::error!("not reloaded, nothing was changed: {refusal}");
-                self.end_reload(caller, Err(refusal));
+        self.change = Some(Change::Read { caller });
+        self.reader.read();
+    }
+
+    /// The files were read: what the kernel says to them.
+    pub(super) fn handle_read(&mut self, read: ReadOrNot) {
+        let Some(Change::Read { caller }) = self.change.take_if(|change| matches!(change, Change::Read { .. })) else {
+            return;
+        };
+        match read.and_then(|read| self.may_take(&read.gateway).map(|()| read)) {
+            Ok(read) => {
+                let number = self.keeper.survey(read.gateway.view.clone());
+                self.pending.insert(number, Then::Change);
+                self.change = Some(Change::Check { caller, read });
             }
+            Err(refusal) => self.refuse_reload(caller, refusal),
         }
     }
 
-    /// Reads and checks everything; changes nothing.
-    async fn prepare(&self) -> Result<Ready, Refusal> {
-        let (gateway, mut warnings) = self.read_files()?;
-        if let Some(obstacle) = obstacle(&self.gateway, &gateway) {
+    /// The kernel has answered: nothing was changed so far.
+    pub(super) fn go_on_reading(&mut self, survey: Result<Survey, Error>, now: Instant) {
+        match self.change.take() {
+            Some(Change::Check { caller, read }) => {
+                match survey.map_err(Refusal::from).and_then(|it| self.prepare(*read, it)) {
+                    Ok(ready) => self.begin_reload(ready, caller, now),
+                    Err(refusal) => self.refuse_reload(caller, refusal),
+                }
+            }
+            other => self.change = other,
+        }
+    }
+
+    fn refuse_reload(&self, caller: Option<Caller>, refusal: Refusal) {
+        tracing::error!("not reloaded, nothing was changed: {refusal}");
+        self.end_reload(caller, Err(refusal));
+    }
+
+    fn may_take(&self, new: &Gateway) -> Result<(), Refusal> {
+        if let Some(obstacle) = obstacle(&self.gateway, new) {
             return Err(Refusal::Configuration(format!("{}: {obstacle}", self.files.mesh.display())));
         }
-        may_open(view::channels(&gateway.view).count()).map_err(refusal)?;
-        let (mut surroundings, more) =
-            surroundings::look(&self.network, &gateway.view).await.map_err(|error| refusal(error.into()))?;
+        Ok(may_open(view::channels(&new.view).count())?)
+    }
+
+    /// Checks everything; changes nothing.
+    fn prepare(&self, read: Read, survey: Survey) -> Result<Ready, Refusal> {
+        let (Read { gateway, mut warnings }, Survey { mut surroundings, warnings: more, obstacle }) = (read, survey);
         warnings.extend(more);
         let ceilings = self.new_ceilings(&gateway.view, &surroundings);
-        warnings.extend(hooks::problems(&gateway.view));
         self.keep_what_was_learned(&gateway.view, &mut surroundings);
         let verdicts = self.verdicts(&gateway);
         let coming = self.coming(&gateway.view, &verdicts);
-        let sockets = self.bind_early(&gateway.view, &coming, &verdicts).map_err(refusal)?;
-        let planned = self.keeper.plan(gateway.view.clone(), surroundings.clone()).await;
-        planned.map_err(|error| refusal(error.into()))?;
+        if let Some(obstacle) = obstacle {
+            return Err(obstacle.into());
+        }
+        let sockets = self.bind_early(&gateway.view, &coming, &verdicts)?;
         let changes = describe(&self.gateway, &gateway);
         Ok(Ready {
             gateway,
@@ -109,12 +128,6 @@ impl Engine {
             sockets,
             done: Reloaded { changes, steps: Vec::new(), warnings },
         })
-    }
-
-    fn read_files(&self) -> Result<(Gateway, Vec<String>), Refusal> {
-        let (mesh, warnings) = read_mesh(&self.files.mesh).map_err(refusal)?;
-        let warnings = if warnings.is_empty() { Vec::new() } else { vec![warnings.to_string()] };
-        Ok((Gateway::load(&mesh, &self.files.key).map_err(refusal)?, warnings))
     }
 
     /// An MTU that the underlay turned out to need stays, where the file says the same as before; so does what is out of the
@@ -177,8 +190,8 @@ impl Engine {
         Ok(sockets)
     }
 
-    async fn begin_reload(&mut self, ready: Ready, caller: Option<Caller>, now: Instant) {
-        let Ready { gateway, surroundings, ceilings, verdicts, coming, sockets, mut done } = ready;
+    fn begin_reload(&mut self, ready: Ready, caller: Option<Caller>, now: Instant) {
+        let Ready { gateway, surroundings, ceilings, verdicts, coming, sockets, done } = ready;
         self.cut_off(&verdicts, now);
         let fated = |which: fn(Fate) -> bool| -> Vec<ChannelId> {
             verdicts.iter().filter(|(_, verdict)| which(verdict.fate)).map(|(id, _)| *id).collect()
@@ -194,15 +207,25 @@ impl Engine {
         self.surroundings.withdrawn.extend(devices);
         self.relink();
         self.widen(&mtus);
-        // Where nothing goes the rest follows at once, and the kernel is asked but once.
-        if !going.is_empty() {
-            self.make_so(interim.clone(), &mut done).await;
-        }
-        self.close_channels(&going, Reason::Down, now);
         self.take_ceilings(ceilings, now);
         self.take_settings(&old, &fated(|fate| fate <= Fate::Rekeyed), now);
         self.rekey(&fated(|fate| fate == Fate::Rekeyed), now);
-        self.change = Some(Change::Reload(Box::new(Reloading { caller, interim, going, coming, sockets, mtus, done })));
+        let (stage, nothing_goes, stay_down) = (Stage::Leaving, going.is_empty(), BTreeSet::new());
+        let reloading = Reloading { caller, stage, interim, going, coming, sockets, stay_down, mtus, done };
+        self.change = Some(Change::Reload(Box::new(reloading)));
+        if nothing_goes {
+            // The rest follows at once, and the kernel is asked but once.
+            self.follow(Then::Change, &Made::default(), now);
+        } else {
+            self.wish(Then::Change);
+        }
+    }
+
+    /// No route leads over them any more.
+    pub(super) fn end_those_that_go(&mut self, mut reloading: Box<Reloading>, now: Instant) {
+        reloading.stage = Stage::Ending;
+        self.close_channels(&reloading.going, Reason::Down, now);
+        self.change = Some(Change::Reload(reloading));
     }
 
     /// Ends the sessions of those whose key is gone.
@@ -251,18 +274,17 @@ impl Engine {
             link.view = view.clone();
             self.links.push(link);
         }
+        self.places = places(&self.links);
     }
 
-    /// What went has ended: the rest of the new file.
-    pub(super) async fn finish_reload(&mut self, reloading: Reloading, now: Instant) {
+    /// What went has ended: the kernel as the new file wants it.
+    pub(super) fn make_new_file_so(&mut self, mut reloading: Reloading, now: Instant) {
         // While those are there whose last words they are.
         self.hear(now);
-        let Reloading { caller, going, coming, mut sockets, mtus, mut done, .. } = reloading;
-        let mut stays_down = BTreeSet::new();
-        for id in going {
-            let Some(channel) = self.forget(id) else { continue };
+        for id in &reloading.going {
+            let Some(channel) = self.forget(*id) else { continue };
             if channel.is_taken_down() {
-                stays_down.insert((channel.link.clone(), channel.view.number));
+                reloading.stay_down.insert((channel.link.clone(), channel.view.number));
             }
             self.surroundings.withdrawn.remove(&channel.view.device);
             self.notifier.forget(&kept::name(&channel.link, channel.view.number));
@@ -270,19 +292,26 @@ impl Engine {
         let links = &self.gateway.view.links;
         self.surroundings.mtus.retain(|name, _| links.iter().any(|link| link.name == *name));
         self.load = HandshakeLoad::new(view::channels(&self.gateway.view).count(), now);
-        self.make_so(self.gateway.view.clone(), &mut done).await;
+        reloading.stage = Stage::Making;
+        self.change = Some(Change::Reload(Box::new(reloading)));
+        self.wish(Then::Change);
+    }
+
+    /// Devices and routes are there: the channels on them.
+    pub(super) fn finish_reload(&mut self, reloading: Reloading, now: Instant) {
+        let Reloading { caller, coming, mut sockets, stay_down, mtus, mut done, .. } = reloading;
         self.hooks.configure(&self.gateway.view);
         self.narrow(&mtus);
         for name in coming {
             let socket = sockets.remove(&name);
             match self.make_new(&name.0, name.1, socket, now) {
-                Ok(Some(id)) if stays_down.contains(&name) => {
+                Ok(Some(id)) if stay_down.contains(&name) => {
                     self.with_channel(id, now, |channel, _| channel.take_down(now));
                 }
                 Ok(_) => {}
                 Err(error) => {
                     done.warnings.push(format!("channel {}/{}: {error}; it is tried again", name.0, name.1));
-                    let taken_down = stays_down.contains(&name);
+                    let taken_down = stay_down.contains(&name);
                     self.miss(name, &error, taken_down, now);
                 }
             }
@@ -303,7 +332,7 @@ impl Engine {
         socket: Option<Udp>,
         now: Instant,
     ) -> Result<Option<ChannelId>, Error> {
-        let Some(place) = self.links.iter().position(|it| it.view.name == link) else { return Ok(None) };
+        let Some(place) = self.place_of(link) else { return Ok(None) };
         let view = &self.links[place].view;
         let Some(channel) = view.channels.iter().find(|channel| channel.number == number).cloned() else {
             return Ok(None);
@@ -311,15 +340,6 @@ impl Engine {
         let udp = socket.map_or_else(|| channels::bind_one(view, &channel), Ok)?;
         self.notifier.keep(&kept::name(link, number), &udp);
         self.make_channel(place, &channel, Arc::new(udp), now).map(Some)
-    }
-
-    async fn make_so(&mut self, view: View, done: &mut Reloaded) {
-        let made = self.keeper.want(view, self.surroundings.clone()).await;
-        done.steps.extend(made.steps.iter().map(Step::to_string));
-        for problem in made.problems {
-            tracing::error!("{problem}; it is tried again");
-            done.warnings.push(problem);
-        }
     }
 
     fn end_reload(&self, caller: Option<Caller>, answer: Result<Value, Refusal>) {
@@ -330,9 +350,11 @@ impl Engine {
     }
 }
 
-fn refusal(error: Error) -> Refusal {
-    match error.fault() {
-        Fault::Configuration => Refusal::Configuration(error.to_string()),
-        _ => Refusal::Failed(error.to_string()),
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        match error.fault() {
+            Fault::Configuration => Refusal::Configuration(error.to_string()),
+            _ => Refusal::Failed(error.to_string()),
+        }
     }
 }

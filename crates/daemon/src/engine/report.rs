@@ -2,17 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ipnet::IpNet;
 use meshtun_config::{LinkView, View};
 use meshtun_netlink::multipath_metric;
 
-use super::{Engine, LinkState, channel::Channel};
+use super::{Engine, LinkState, channel::Channel, punctuality::Punctuality};
 use crate::status::{self, ChannelState};
 
-pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
+pub(super) fn status(engine: &Engine, control: status::Control, now: Instant) -> status::Status {
     let mut links: Vec<_> = engine.links.iter().map(|link| link_status(engine, link, now)).collect();
     mark_used(&mut links);
     let mut dropped = BTreeMap::new();
@@ -28,8 +28,15 @@ pub(super) fn status(engine: &Engine, now: Instant) -> status::Status {
         links,
         dropped,
         alarms: engine.alarms.iter().chain(engine.missing.iter().map(|missing| &missing.problem)).cloned().collect(),
+        control,
         hooks: engine.hooks.gateway_status(),
     }
+}
+
+pub(super) fn control(punctuality: &mut Punctuality, now: Instant) -> status::Control {
+    let ms = |delay: Duration| (delay.as_secs_f64() * 1e6).round() / 1e3;
+    let (ever, of_late) = punctuality.longest(now);
+    status::Control { late_ms: ms(ever), late_ms_of_late: ms(of_late) }
 }
 
 fn gateway(view: &View) -> status::Gateway {

@@ -121,8 +121,7 @@ impl State {
         next
     }
 
-    fn ended(&mut self, result: Result<(), String>) {
-        self.is_running = false;
+    fn note(&mut self, result: Result<(), String>) {
         self.runs += 1;
         if let Err(failure) = result {
             self.failures += 1;
@@ -140,12 +139,16 @@ async fn serve(shared: Arc<Shared>) {
             shared.told.notified().await;
             continue;
         };
-        let result = run::run(&shared.name, &event, &program).await;
-        let result = result.map_err(|failure| format!("{}: {program}: {failure}", event.what));
+        let ended = run::run(&shared.name, &event, &program).await;
+        let result = ended.result.map_err(|failure| format!("{}: {program}: {failure}", event.what));
         if let Err(failure) = &result {
             tracing::warn!(hook = shared.name, "hook {failure}");
         }
-        shared.state().ended(result);
+        shared.state().note(result);
+        if let Some(starting) = ended.starting {
+            run::give_up(starting).await;
+        }
+        shared.state().is_running = false;
     }
 }
 

@@ -1,22 +1,79 @@
 //! One run of a hook.
 
-use std::{process::Stdio, time::Duration};
+use std::{process::Stdio, thread, time::Duration};
 
 use meshtun_config::Program;
 use meshtun_sys::process::{Signal, signal_group};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
+    runtime::Handle,
+    sync::oneshot,
     time::timeout,
 };
 
 use super::Event;
 
-/// Runs the program to its end, or until its time is over; `Err` says what went wrong.
+/// Runs the program to its end, or until its time is over.
 ///
 /// It is started without a shell, in a process group of its own, in the folder `/`, with nothing in its environment but
 /// [`PATH`] and the event, with the event in JSON on its standard input. What it writes goes to the log.
-pub(super) async fn run(lane: &str, event: &Event, program: &Program) -> Result<(), String> {
+pub(super) async fn run(lane: &str, event: &Event, program: &Program) -> Ended {
+    let mut starting = start(event, program);
+    let mut child = match timeout(program.timeout, &mut starting).await {
+        Ok(Ok(Ok(child))) => child,
+        Ok(Ok(Err(failure))) => return Ended::with(Err(failure)),
+        Ok(Err(_)) => return Ended::with(Err("cannot be started: there is no thread to be had".into())),
+        Err(_) => {
+            let failure = format!("not started after {} s: is its file system there?", program.timeout.as_secs());
+            return Ended { result: Err(failure), starting: Some(starting) };
+        }
+    };
+    Ended::with(attend(lane, event, program, &mut child).await)
+}
+
+/// What became of a run.
+pub(super) struct Ended {
+    /// What went wrong, in words.
+    pub(super) result: Result<(), String>,
+    /// Its start was given up, and still hangs; nothing else is to be started before that has ended.
+    pub(super) starting: Option<Starting>,
+}
+
+/// A program that is being started.
+pub(super) type Starting = oneshot::Receiver<Result<Child, String>>;
+
+impl Ended {
+    fn with(result: Result<(), String>) -> Ended {
+        Ended { result, starting: None }
+    }
+}
+
+/// Starts the program on a thread of its own: it may lie on a file system that does not answer. One that comes up after
+/// nobody waits for it any more is ended at once.
+fn start(event: &Event, program: &Program) -> Starting {
+    let (answer, starting) = oneshot::channel();
+    let (runtime, program, environment) = (Handle::current(), program.clone(), event.environment());
+    let body = move || {
+        let _children_are_its = runtime.enter();
+        let started = start_here(&program, environment);
+        if let Err(Ok(mut late)) = answer.send(started) {
+            let _gone_already = late.start_kill();
+        }
+    };
+    // The receiver hears of it: the sender is gone.
+    let _no_thread = thread::Builder::new().name("meshtun-hook".into()).spawn(body);
+    starting
+}
+
+/// Waits until a start that took too long has come to an end, and ends what came of it.
+pub(super) async fn give_up(starting: Starting) {
+    if let Ok(Ok(mut late)) = starting.await {
+        end(&mut late).await;
+    }
+}
+
+fn start_here(program: &Program, environment: impl IntoIterator<Item = (String, String)>) -> Result<Child, String> {
     // Each time: a program may have been replaced.
     program.check().map_err(|error| format!("not run: {error}"))?;
     let mut command = Command::new(&program.path);
@@ -24,13 +81,17 @@ pub(super) async fn run(lane: &str, event: &Event, program: &Program) -> Result<
         .args(&program.arguments)
         .env_clear()
         .env("PATH", PATH)
-        .envs(event.environment())
+        .envs(environment)
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+    command.spawn().map_err(|error| format!("cannot be started: {error}"))
+}
+
+/// Feeds it, listens to it, and waits for its end; `Err` says what went wrong.
+async fn attend(lane: &str, event: &Event, program: &Program, child: &mut Child) -> Result<(), String> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let name = event.what.name();
     let said = async {
@@ -49,7 +110,7 @@ pub(super) async fn run(lane: &str, event: &Event, program: &Program) -> Result<
     let status = match timeout(program.timeout, ended).await {
         Ok(status) => status.map_err(|error| format!("cannot be waited for: {error}"))?,
         Err(_) => {
-            end(&mut child).await;
+            end(child).await;
             return Err(format!("not done after {} s, and ended", program.timeout.as_secs()));
         }
     };

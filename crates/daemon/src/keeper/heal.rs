@@ -2,80 +2,84 @@
 
 use std::time::Instant;
 
-use meshtun_netlink::{Actual, Changes, Foreign, NetworkError, Step, protection, repair};
-use tokio::sync::mpsc::UnboundedSender;
+use meshtun_netlink::{Actual, Foreign, NetworkError, Step, protection, repair};
 
-use super::{
-    Finding, Shared,
-    pace::{Pace, REPAIR_EARNED_IN},
-    state::State,
-    watch::Words,
-};
+use super::{Finding, pace::REPAIR_EARNED_IN, task::Task};
 use crate::alarms;
 
-impl Shared {
-    /// Puts back what others have changed, and tells what the engine has to know.
-    pub(super) async fn heal(
-        &self,
-        changes: &mut Option<Changes>,
-        pace: &mut Pace,
-        words: &mut Words,
-        findings: &UnboundedSender<Finding>,
-    ) {
-        let mut state = self.state.lock().await;
-        // The engine is there as long as this task is, but for the moments of its end.
-        let mut tell = |news: Vec<Finding>| news.into_iter().for_each(|finding| _ = findings.send(finding));
-        if let Err(error) = self.look_and_mend(&mut state, changes, pace, words, &mut tell).await
-            && let Some(before) = words.failed.admit(Instant::now())
-        {
-            tracing::error!("cannot look after devices and routes: {error} ({before} times before)");
+impl Task {
+    /// Puts back what others have changed, and tells what the engine has to know; `false` if a request came before the
+    /// kernel had told everything, and nothing was done.
+    pub(super) async fn heal(&mut self) -> bool {
+        match self.look_and_mend().await {
+            Ok(done) => done,
+            Err(error) => {
+                if let Some(before) = self.log.failed.admit(Instant::now()) {
+                    tracing::error!("cannot look after devices and routes: {error} ({before} times before)");
+                }
+                true
+            }
         }
     }
 
-    async fn look_and_mend(
-        &self,
-        state: &mut State,
-        changes: &mut Option<Changes>,
-        pace: &mut Pace,
-        words: &mut Words,
-        tell: &mut impl FnMut(Vec<Finding>),
-    ) -> Result<(), NetworkError> {
-        let mut actual = self.network.actual(state.desired()).await?;
-        let is_first = state.alarms.is_none();
+    async fn look_and_mend(&mut self) -> Result<bool, NetworkError> {
+        let Some(mut actual) = self.actual_unless_asked().await? else { return Ok(false) };
+        let is_first = self.state.alarms.is_none();
         let mut set_up = Vec::new();
         let mut foreign = Vec::new();
         for _ in 0..ROUNDS {
-            tell(state.note_set_down(&actual));
-            set_up.extend(state.note_set_up(&actual));
-            let mended = self.mend(state, &actual, pace, words).await;
+            let set_down = self.state.note_set_down(&actual);
+            self.find(set_down);
+            set_up.extend(self.state.note_set_up(&actual));
+            let mended = self.mend(&actual).await;
             foreign = mended.foreign;
             if mended.steps == 0 {
                 break;
             }
-            actual = self.network.actual(state.desired()).await?;
+            actual = self.actual().await?;
         }
-        let made = state.know(&actual);
-        changes.iter_mut().for_each(|changes| changes.know(actual.own_devices()));
-        tell(made);
-        tell(set_up);
-        self.tell_alarms(state, &actual, &foreign, is_first, tell)
+        let made = self.state.know(&actual);
+        self.changes.iter_mut().for_each(|changes| changes.know(actual.own_devices()));
+        self.find(made);
+        self.find(set_up);
+        self.tell_alarms(&actual, &foreign, is_first)?;
+        Ok(true)
     }
 
-    async fn mend(&self, state: &State, actual: &Actual, pace: &mut Pace, words: &mut Words) -> Mended {
+    /// A look at many devices and routes takes its time: who asks does not wait for it.
+    async fn actual_unless_asked(&mut self) -> Result<Option<Actual>, NetworkError> {
+        let Task { network, state, others, requests, .. } = self;
+        let looked = async {
+            let others = others.routes(network, state.desired()).await?;
+            network.actual_beside(state.desired(), others).await
+        };
+        tokio::select! {
+            biased;
+            _ = requests.come() => Ok(None),
+            actual = looked => actual.map(Some),
+        }
+    }
+
+    async fn actual(&mut self) -> Result<Actual, NetworkError> {
+        let others = self.others.routes(&self.network, self.state.desired()).await?;
+        self.network.actual_beside(self.state.desired(), others).await
+    }
+
+    async fn mend(&mut self, actual: &Actual) -> Mended {
         let now = Instant::now();
-        let repair = repair(state.desired(), actual, &state.known);
+        let repair = repair(self.state.desired(), actual, &self.state.known);
         let mut steps = repair.steps;
         if steps.is_empty() {
             return Mended { steps: 0, foreign: repair.foreign };
         }
-        if pace.may_repair(now) {
-            pace.repaired();
+        if self.pace.may_repair(now) {
+            self.pace.repaired();
             tracing::warn!(
                 "devices, routes or settings of meshtun were changed by somebody else; put back: {}",
                 list(&steps)
             );
         } else {
-            if words.fight.admit(now).is_some() {
+            if self.log.fight.admit(now).is_some() {
                 let seconds = REPAIR_EARNED_IN.as_secs();
                 tracing::warn!(
                     "somebody goes on changing devices, routes or settings of meshtun, which are put back every \
@@ -84,14 +88,14 @@ impl Shared {
                 );
             }
             // These never wait.
-            steps = protection(state.desired(), actual);
+            steps = protection(self.state.desired(), actual);
         }
         let mut made = 0;
         for step in &steps {
-            match self.network.apply(step).await {
+            match self.apply(step).await {
                 Ok(()) => made += 1,
                 Err(error) => {
-                    if words.failed.admit(now).is_some() {
+                    if self.log.failed.admit(now).is_some() {
                         tracing::error!("{error}; it is tried again");
                     }
                 }
@@ -100,17 +104,10 @@ impl Shared {
         Mended { steps: made, foreign: repair.foreign }
     }
 
-    fn tell_alarms(
-        &self,
-        state: &mut State,
-        actual: &Actual,
-        foreign: &[Foreign],
-        is_first: bool,
-        tell: &mut impl FnMut(Vec<Finding>),
-    ) -> Result<(), NetworkError> {
-        let mut alarms = alarms::all(&self.network, &state.view, actual)?;
+    fn tell_alarms(&mut self, actual: &Actual, foreign: &[Foreign], is_first: bool) -> Result<(), NetworkError> {
+        let mut alarms = alarms::all(&self.network, &self.state.view, actual)?;
         alarms.extend(foreign.iter().map(ToString::to_string));
-        let before = state.alarms.replace(alarms.clone());
+        let before = self.state.alarms.replace(alarms.clone());
         if before.as_ref() == Some(&alarms) {
             return Ok(());
         }
@@ -123,11 +120,10 @@ impl Shared {
                 .filter(|alarm| !alarms.contains(alarm))
                 .for_each(|alarm| tracing::info!("no longer: {alarm}"));
         }
-        tell(vec![Finding::Alarms(alarms)]);
+        self.find(vec![Finding::Alarms(alarms)]);
         Ok(())
     }
 }
-
 struct Mended {
     /// How many were made.
     steps: usize,

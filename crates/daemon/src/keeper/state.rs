@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use meshtun_config::View;
 use meshtun_netlink::{Actual, Desired, Protected, RouteKind};
 
@@ -13,6 +14,8 @@ use crate::{desired::desired, surroundings::Surroundings};
 pub(super) struct State {
     pub(super) view: View,
     desired: Desired,
+    /// The networks of its routes.
+    routed: BTreeSet<IpNet>,
     /// Our devices and their indexes.
     pub(super) known: BTreeMap<String, u32>,
     /// Those of them that were seen up, by the index that they had then: one that never came up was not set down.
@@ -28,8 +31,10 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(view: View, surroundings: Surroundings) -> State {
         let desired = desired(&view, &surroundings);
+        let routed = networks(&desired);
         let (known, seen_up, held) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let state = State { view, desired, known, seen_up, held, protected: Protected::default(), alarms: None };
+        let state =
+            State { view, desired, routed, known, seen_up, held, protected: Protected::default(), alarms: None };
         state.protect();
         state
     }
@@ -43,11 +48,19 @@ impl State {
         self.protected.set(unreachable.map(|route| route.prefix));
     }
 
-    /// Something else is wanted from here on.
-    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) {
+    /// Something else is wanted from here on; whether it has other networks.
+    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) -> bool {
         self.desired = desired(&view, &surroundings);
-        self.view = view;
+        let routed = networks(&self.desired);
+        let differs = routed != self.routed;
+        (self.view, self.routed) = (view, routed);
         self.mark_held();
+        differs
+    }
+
+    /// Whether a network is one of ours, or inside one.
+    pub(super) fn is_routed(&self, prefix: &IpNet) -> bool {
+        self.routed.iter().any(|ours| ours.contains(prefix))
     }
 
     pub(super) fn desired(&self) -> &Desired {
@@ -108,6 +121,10 @@ impl State {
         let desired = &self.desired.devices;
         self.held.retain(|name| desired.iter().any(|device| device.name == *name));
     }
+}
+
+fn networks(desired: &Desired) -> BTreeSet<IpNet> {
+    desired.routes.iter().map(|route| route.prefix).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ fn probes(answered: bool) -> Probes {
 
 fn status(endpoint: &str) -> Status {
     Status {
+        control: Default::default(),
         version: "0.1.0".into(),
         pid: 4711,
         hooks: None,

@@ -1,0 +1,92 @@
+//! What the engine wants and asks.
+
+use meshtun_config::View;
+use meshtun_netlink::{Actual, NetworkError, Protection, Step, difference, repair};
+
+use super::{Finding, Made, Survey, Word, request::Request, task::Task};
+use crate::{
+    Error,
+    surroundings::{self, Surroundings},
+};
+
+/// What the kernel does on its own in answer to a step takes another round.
+const ROUNDS: usize = 3;
+
+impl Task {
+    pub(super) async fn serve(&mut self) {
+        for request in self.requests.take() {
+            let word = match request {
+                Request::Want(number, wish) => Word::Made(number, self.want(wish.0, wish.1).await),
+                Request::Survey(number, view) => Word::Surveyed(number, Box::new(self.survey(&view).await)),
+                Request::Measure(number, remote) => {
+                    Word::Measured(number, self.network.underlay_mtu(remote).await.ok().flatten())
+                }
+            };
+            self.tell(word);
+        }
+    }
+
+    async fn want(&mut self, view: View, surroundings: Surroundings) -> Made {
+        if self.state.want(view, surroundings) {
+            self.others.forget();
+        }
+        let mut made = Made::default();
+        if let Err(error) = self.make(&mut made).await {
+            made.problems.push(error.to_string());
+        }
+        made
+    }
+
+    async fn make(&mut self, made: &mut Made) -> Result<(), NetworkError> {
+        let mut actual = self.actual_soon().await?;
+        let news = self.state.note_set_down(&actual);
+        self.find(news);
+        for _ in 0..ROUNDS {
+            let repair = repair(self.state.desired(), &actual, &self.state.known);
+            made.problems = repair.foreign.iter().map(ToString::to_string).collect();
+            if repair.steps.is_empty() {
+                break;
+            }
+            for step in repair.steps {
+                match self.apply(&step).await {
+                    Ok(()) => made.steps.push(step),
+                    Err(error) => made.problems.push(error.to_string()),
+                }
+            }
+            actual = self.actual_soon().await?;
+        }
+        let news = self.state.know(&actual);
+        self.find(news);
+        Ok(())
+    }
+
+    async fn actual_soon(&mut self) -> Result<Actual, NetworkError> {
+        let others = self.others.routes_soon(&self.network, self.state.desired()).await?;
+        self.network.actual_beside(self.state.desired(), others).await
+    }
+
+    pub(super) async fn apply(&mut self, step: &Step) -> Result<(), meshtun_netlink::ApplyError> {
+        if matches!(step, Step::DeleteUsurper { .. }) {
+            self.others.forget();
+        }
+        self.network.apply(step).await
+    }
+
+    async fn survey(&self, view: &View) -> Result<Survey, Error> {
+        let (surroundings, warnings) = surroundings::look(&self.network, view).await?;
+        let mut state = self.state.clone();
+        state.want(view.clone(), surroundings.clone());
+        let actual = self.network.actual(state.desired()).await?;
+        let obstacle = difference(state.desired(), &actual, Protection::Keep).err().map(Error::from);
+        Ok(Survey { surroundings, warnings, obstacle })
+    }
+
+    pub(super) fn find(&self, news: Vec<Finding>) {
+        news.into_iter().for_each(|finding| self.tell(Word::Found(finding)));
+    }
+
+    pub(super) fn tell(&self, word: Word) {
+        // Nobody hears it when the engine has ended.
+        let _unheard = self.words.send(word);
+    }
+}

@@ -1,0 +1,139 @@
+//! The keeper's task: waits for requests, for changes, and for the time of an audit.
+
+use std::time::{Duration, Instant};
+
+use meshtun_netlink::{Change, Changes, Network};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    time::sleep_until,
+};
+
+use super::{
+    Word,
+    others::Others,
+    pace::Pace,
+    request::{Request, Requests},
+    state::State,
+};
+use crate::limiter::Limiter;
+
+/// All that the keeper has. Everything in it belongs to its thread alone.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) network: Network,
+    pub(super) state: State,
+    pub(super) others: Others,
+    /// None when the socket was lost, until there is another.
+    pub(super) changes: Option<Changes>,
+    pub(super) requests: Requests,
+    pub(super) words: UnboundedSender<Word>,
+    pub(super) pace: Pace,
+    pub(super) log: Log,
+}
+
+impl Task {
+    pub(super) fn new(
+        network: Network,
+        state: State,
+        changes: Changes,
+        inbox: UnboundedReceiver<Request>,
+        words: UnboundedSender<Word>,
+    ) -> Task {
+        Task {
+            network,
+            state,
+            others: Others::unknown(),
+            changes: Some(changes),
+            requests: Requests::new(inbox),
+            words,
+            pace: Pace::new(Instant::now()),
+            log: Log::new(),
+        }
+    }
+
+    /// Keeps until nobody can ask any more.
+    pub(super) async fn keep(mut self) {
+        // The first look only learns what there is.
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                come = self.requests.come() => match come {
+                    true => self.serve().await,
+                    false => return,
+                },
+                change = next(&mut self.changes) => match change {
+                    Some(change) => look_at = self.look_at(change).map_or(look_at, |at| at.min(look_at)),
+                    None => self.changes = None,
+                },
+                () = sleep_until(look_at.into()) => look_at = Instant::now() + self.look().await,
+            }
+        }
+    }
+
+    /// When a change is to be looked at; none if it does not concern us.
+    fn look_at(&mut self, change: Change) -> Option<Instant> {
+        let next = self.pace.next_look(Instant::now());
+        match change {
+            Change::Ours => Some(next),
+            Change::Foreign(prefix) => self.state.is_routed(&prefix).then(|| {
+                self.others.tell();
+                self.others.readable_at().map_or(next, |readable| readable.max(next))
+            }),
+        }
+    }
+
+    /// Looks at everything; how long until the next look.
+    async fn look(&mut self) -> Duration {
+        if self.changes.is_none() {
+            self.changes = begin_again(&mut self.log);
+            self.others.forget();
+        }
+        // What comes from here on is looked at again.
+        while let Some(change) = self.changes.as_mut().and_then(Changes::told) {
+            let _looked_at_now = self.look_at(change);
+        }
+        let begun = Instant::now();
+        self.pace.looked(begun);
+        match self.heal().await {
+            true => Pace::audit_after(begun.elapsed()),
+            // A request cut it short.
+            false => Duration::ZERO,
+        }
+    }
+}
+
+/// Waits for a change, for ever where nothing tells of any; none if there is no more word of changes.
+async fn next(changes: &mut Option<Changes>) -> Option<Change> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The socket was lost, for want of memory perhaps: audits go on, each tries anew, and the daemon goes on.
+fn begin_again(log: &mut Log) -> Option<Changes> {
+    match Changes::new() {
+        Ok(changes) => Some(changes),
+        Err(error) => {
+            if log.failed.admit(Instant::now()).is_some() {
+                tracing::error!("no word of changes to devices and routes any more: {error}; each audit tries again");
+            }
+            None
+        }
+    }
+}
+
+/// What the log is told, and how often.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) failed: Limiter,
+    pub(super) fight: Limiter,
+}
+
+impl Log {
+    fn new() -> Log {
+        let minute = || Limiter::new(Duration::from_secs(60));
+        Log { failed: minute(), fight: minute() }
+    }
+}
