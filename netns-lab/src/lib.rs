@@ -52,6 +52,7 @@ pub mod load;
 pub mod mesh;
 mod netlink;
 pub mod node;
+pub mod openvpn;
 pub mod privilege;
 pub mod program;
 pub mod scenario;

@@ -18,6 +18,10 @@ pub enum Signal {
     Hangup,
     /// SIGKILL: end at once.
     Kill,
+    /// SIGUSR1: what OpenVPN takes as an order to connect anew.
+    User1,
+    /// SIGUSR2: what OpenVPN takes as an order to tell its statistics.
+    User2,
 }
 
 impl Signal {
@@ -27,6 +31,8 @@ impl Signal {
             Signal::Interrupt => rustix::process::Signal::INT,
             Signal::Hangup => rustix::process::Signal::HUP,
             Signal::Kill => rustix::process::Signal::KILL,
+            Signal::User1 => rustix::process::Signal::USR1,
+            Signal::User2 => rustix::process::Signal::USR2,
         }
     }
 }

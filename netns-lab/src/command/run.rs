@@ -9,9 +9,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use netns_lab::{
+    openvpn::interop,
     privilege,
     program::Program,
-    scenario::{BUILT_IN, Options, Scenario, find},
+    scenario::{BUILT_IN, Options, Outcome, Scenario, find},
     signals,
 };
 
@@ -37,7 +38,10 @@ pub(crate) struct Arguments {
     /// Only this run of the scenario; may be given several times
     #[arg(long = "only", value_name = "RUN")]
     only: Vec<String>,
-    /// How long random faults go on
+    /// openvpn-interop: only cases with this in their name
+    #[arg(long, value_name = "PART")]
+    case: Option<String>,
+    /// How long random faults go on; with openvpn-interop the case that goes on for longer than the others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: Option<u64>,
     /// The meshtun program, instead of the one beside this program
@@ -48,6 +52,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.list {
         return list();
+    }
+    if arguments.scenario.as_deref() == Some(interop::NAME) {
+        return arguments.run_interop();
     }
     let scenario = match arguments.read() {
         Ok(scenario) => scenario,
@@ -65,11 +72,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     narrate(&format!("Its steps last {} s.", scenario.duration().as_secs()));
     let options = Options { program: &program, seed: arguments.seed, narrate: &narrate };
     let outcome = scenario.play(&options);
+    conclude(&outcome)
+}
+
+/// The last line, and the exit code.
+fn conclude(outcome: &Outcome) -> anyhow::Result<ExitCode> {
     say(&serde_json::to_string(&outcome.json()).context("the figures cannot be written as JSON")?);
     Ok(if outcome.pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Arguments {
+    fn run_interop(&self) -> anyhow::Result<ExitCode> {
+        let meshtun = Program::find_or_build(self.program.as_deref())?;
+        privilege::acquire()?;
+        privilege::tun_device()?;
+        signals::exit_cleanly()?;
+        let narrate = if self.json { complain } else { say };
+        let about = interop::about().map_err(anyhow::Error::msg)?;
+        narrate(&format!("{}: {about}", interop::NAME));
+        let (only, case) = (&self.only[..], self.case.as_deref());
+        let minutes = self.minutes.and_then(|minutes| u32::try_from(minutes).ok());
+        match interop::run(&interop::Options { meshtun: &meshtun, only, case, minutes, narrate: &narrate }) {
+            Ok(outcome) => conclude(&outcome),
+            Err(problem) => {
+                complain(&problem);
+                Ok(ExitCode::from(USAGE))
+            }
+        }
+    }
+
     fn read(&self) -> Result<Scenario, String> {
         let name = self.scenario.as_deref().unwrap_or_default();
         let is_path = name.contains('/') || name.ends_with(".toml");
@@ -77,7 +108,7 @@ impl Arguments {
             Some(text) => Scenario::parse(name, &format!("{name}.toml"), text),
             None if is_path => Scenario::open(Path::new(name)),
             None => {
-                let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).chain([interop::NAME]).collect();
                 return Err(format!("there is no scenario {name:?}: there are {}, or give a file", known.join(", ")));
             }
         };
@@ -97,5 +128,6 @@ fn list() -> anyhow::Result<ExitCode> {
         let scenario = Scenario::parse(name, &format!("{name}.toml"), text)?;
         say(&format!("{name:<16} {} ({} s)", scenario.about, scenario.duration().as_secs()));
     }
+    say(&format!("{:<16} {}", interop::NAME, interop::about().map_err(anyhow::Error::msg)?));
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,8 @@
 //! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
 //! - `command`: the `netns-lab` program;
 //! - `compare`: a small comparison with the real meshtun;
-//! - `run`: small scenarios with the real meshtun.
+//! - `run`: small scenarios with the real meshtun;
+//! - `openvpn`: a case of `openvpn-interop` with OpenVPN at both ends.
 
 mod command;
 mod compare;
@@ -16,6 +17,7 @@ mod firewall;
 mod gateway;
 mod lab;
 mod load;
+mod openvpn;
 mod run;
 mod steady;
 mod topology;
