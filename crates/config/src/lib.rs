@@ -31,5 +31,5 @@ pub use example::{example, reference};
 pub use hooks::{HookEvent, HookTable, Hooks, Program, ProgramError};
 pub use key_file::KeyFileError;
 pub use keys::{KeyError, PresharedKey, PublicKey, SecretKey};
-pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Probe, Software};
+pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Path, PathEnd, Probe, Software};
 pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError, link_local};

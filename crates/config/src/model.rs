@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -100,6 +100,10 @@ pub struct Link {
     pub channels: u16,
     /// The weight of each channel in the multipath route, 1..=256; as many as channels.
     pub weights: Vec<u16>,
+    /// The ways over the underlay that the file lists, by number; none: the one between the gateways' own addresses.
+    pub paths: Vec<Path>,
+    /// Which of the paths each channel takes; as many as channels, or none where there are no paths.
+    pub deal: Vec<u16>,
     /// The tun devices' MTU; none: derived from the underlay's.
     pub mtu: Option<u16>,
     /// The tun devices' queue length in packets.
@@ -116,6 +120,24 @@ pub struct Link {
     pub probe: Probe,
     /// Its own hooks, which go over those of the gateway that runs them.
     pub hooks: HookTable,
+}
+
+/// A way over the underlay between the ends of a link, in the order of the link's `between`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Path {
+    /// Both ends.
+    pub ends: [PathEnd; 2],
+}
+
+/// A gateway's end of a path. What the file leaves out is filled in from the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PathEnd {
+    /// The address to bind to: none for any.
+    pub bind: Option<IpAddr>,
+    /// How the other end reaches it; none: it is learned from its packets.
+    pub reach: Option<Host>,
+    /// The network device to bind to, if any.
+    pub device: Option<String>,
 }
 
 /// How channels are probed.
@@ -214,7 +236,7 @@ impl Mesh {
     /// Parses and validates `text`; `file_name` is what the diagnostics call it, and its folder is
     /// what relative key file names are relative to.
     pub fn check(file_name: &str, text: &str, environment: &Environment) -> Checked {
-        let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+        let folder = std::path::Path::new(file_name).parent().unwrap_or(std::path::Path::new(""));
         let mut findings = Findings::default();
         let raw = raw::read(text, environment.version, &mut findings);
         let mesh = raw.and_then(|raw| validate(&raw, folder, environment, &mut findings));

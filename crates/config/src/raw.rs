@@ -7,6 +7,10 @@ use crate::hooks::{self, HookTable, Place};
 use crate::reader::{Reader, is_secret};
 use crate::{requires, schema};
 
+mod paths;
+
+pub(crate) use paths::{RawEnd, RawPath};
+
 /// A list with its own place, and the places of its items.
 pub(crate) type List<T> = Located<Vec<Located<T>>>;
 
@@ -57,9 +61,7 @@ pub(crate) struct RawGateway {
     pub(crate) name: Located<String>,
     pub(crate) number: Option<Located<i64>>,
     pub(crate) public_key: Option<Located<String>>,
-    pub(crate) underlay: Option<Located<String>>,
-    pub(crate) listen: Option<Located<String>>,
-    pub(crate) endpoint: Option<Located<String>>,
+    pub(crate) place: RawPlace,
     pub(crate) address: Option<Located<String>>,
     pub(crate) address6: Option<Located<String>>,
     pub(crate) networks: Option<List<String>>,
@@ -67,10 +69,19 @@ pub(crate) struct RawGateway {
     pub(crate) priority: Option<Located<i64>>,
     pub(crate) peer: Option<Located<String>>,
     pub(crate) hooks: HookTable,
-    /// That there is an `underlay` or `endpoint`, if of a wrong type.
-    pub(crate) has_place: bool,
     /// That there is an `address` or `address6`, if of a wrong type.
     pub(crate) has_address: bool,
+}
+
+/// Where a gateway, or one end of a path, is on the underlay.
+pub(crate) struct RawPlace {
+    pub(crate) underlay: Option<Located<String>>,
+    pub(crate) listen: Option<Located<String>>,
+    pub(crate) endpoint: Option<Located<String>>,
+    /// That there is an `underlay` or `endpoint`, if of a wrong type.
+    pub(crate) is_reached: bool,
+    /// That there is any of them, if of a wrong type.
+    pub(crate) is_given: bool,
 }
 
 /// `[[links]]`.
@@ -83,6 +94,8 @@ pub(crate) struct RawLink {
     /// That there are `ports`, if of a wrong type.
     pub(crate) has_ports: bool,
     pub(crate) weight: Option<RawWeight>,
+    pub(crate) paths: Option<List<RawPath>>,
+    pub(crate) deal: Option<List<i64>>,
     pub(crate) common: RawCommon,
 }
 
@@ -217,9 +230,7 @@ fn read_gateway(name: Located<String>, table: &DeTable<'_>, findings: &mut Findi
     RawGateway {
         number: gateway.integer("number"),
         public_key: gateway.string("public_key"),
-        underlay: gateway.string("underlay"),
-        listen: gateway.string("listen"),
-        endpoint: gateway.string("endpoint"),
+        place: read_place(&mut gateway),
         address: gateway.string("address"),
         address6: gateway.string("address6"),
         networks: gateway.strings("networks"),
@@ -227,9 +238,19 @@ fn read_gateway(name: Located<String>, table: &DeTable<'_>, findings: &mut Findi
         priority: gateway.integer("priority"),
         peer: gateway.string("peer"),
         hooks: read_hooks(&mut gateway, Place::Gateway),
-        has_place: gateway.has("underlay") || gateway.has("endpoint"),
         has_address: gateway.has("address") || gateway.has("address6"),
         name,
+    }
+}
+
+fn read_place(section: &mut Reader<'_, '_>) -> RawPlace {
+    let is_reached = section.has("underlay") || section.has("endpoint");
+    RawPlace {
+        underlay: section.string("underlay"),
+        listen: section.string("listen"),
+        endpoint: section.string("endpoint"),
+        is_reached,
+        is_given: is_reached || section.has("listen"),
     }
 }
 
@@ -253,6 +274,8 @@ fn read_link(table: &DeTable<'_>, header: Span, findings: &mut Findings) -> RawL
         ports: link.integers("ports"),
         has_ports: link.has("ports"),
         weight: read_weight(&mut link),
+        paths: paths::read(&mut link),
+        deal: link.integers("deal"),
         common: read_common(&mut link, Place::Link),
         header,
     }

@@ -153,9 +153,6 @@ impl<'a, 'f> Reader<'a, 'f> {
     /// What an unknown key is, and what to do about it.
     fn unknown(&self, name: &str) -> (&'static str, String) {
         let normal = normal(name);
-        if schema::PLANNED.contains(&name) {
-            return ("not supported by this version:", "remove it, or install a meshtun that has it".to_owned());
-        }
         if let Some((_, advice)) = schema::FOREIGN.iter().find(|(foreign, _)| *foreign == normal) {
             return ("unknown key", (*advice).to_owned());
         }

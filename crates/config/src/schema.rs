@@ -59,10 +59,7 @@ impl Key {
 }
 
 /// The sections of a file, in the order of a file.
-pub(crate) const SECTIONS: [&Section; 6] = [&TOP, &DEFAULTS, &GATEWAY, &LINK, &PROBE, &HOOKS];
-
-/// Keys that are planned: refused by a clear word of their own.
-pub(crate) const PLANNED: [&str; 1] = ["paths"];
+pub(crate) const SECTIONS: [&Section; 7] = [&TOP, &DEFAULTS, &GATEWAY, &LINK, &PATH, &PROBE, &HOOKS];
 
 /// Keys of other programs' files, and what to write here.
 pub(crate) const FOREIGN: [(&str, &str); 8] = [
@@ -165,27 +162,9 @@ pub(crate) const GATEWAY: Section = Section {
             example: "\"/xV4yQRYi51sb1NX7DH31O8lUM2d+0sTexhvwj99N3w=\"",
             doc: "what `meshtun pubkey` prints; a gateway finds itself by it",
         },
-        Key {
-            name: "underlay",
-            kind: "IP address",
-            preset: Preset::Without("see listen and endpoint"),
-            example: "\"198.51.100.7\"",
-            doc: "address on the underlay: where to bind, and how others reach it",
-        },
-        Key {
-            name: "listen",
-            kind: "IP address",
-            preset: Preset::Without("underlay, else any address"),
-            example: "\"192.0.2.10\"",
-            doc: "where to bind, where that is not how others reach it; \"0.0.0.0\" and \"::\" mean any",
-        },
-        Key {
-            name: "endpoint",
-            kind: "IP address or DNS name",
-            preset: Preset::Without("underlay, else learned from its packets"),
-            example: "\"gw1.example.net\"",
-            doc: "how others reach it, where that is not where it binds; without a port",
-        },
+        UNDERLAY,
+        LISTEN,
+        ENDPOINT,
         Key {
             name: "address",
             kind: "IPv4 address",
@@ -269,12 +248,43 @@ pub(crate) const LINK: Section = Section {
             example: "[2, 1, 1, 1]",
             doc: "weights of the channels in the multipath route",
         },
+        Key {
+            name: "paths",
+            kind: "list of tables, see paths",
+            preset: Preset::Without("one path, between the gateways' own addresses"),
+            example: "paths = [{ qvpn1 = { underlay = \"198.51.100.7\", device = \"eth0\" }, nvpn1 = {} }, { qvpn1 = { underlay = \"192.0.2.7\" }, nvpn1 = { underlay = \"192.0.2.130\" } }]",
+            doc: "ways over the underlay, each with a table for either gateway by its name; `{}` stands for the gateway's own addresses",
+        },
+        Key {
+            name: "deal",
+            kind: "list of integers, one for each channel, from 0",
+            preset: Preset::Without("in turn: channel N takes path N modulo their number"),
+            example: "[0, 0, 0, 1]",
+            doc: "which of `paths` each channel takes",
+        },
         inherited(PRESHARED_KEY_FILE),
         Key { preset: Preset::Without("each of its keys as in [defaults]"), ..PROBE_TABLE },
         Key {
             preset: Preset::Without("as in this gateway's own, else in [defaults]"),
             example: "hooks = { link-down = [\"/usr/local/sbin/page\", \"nq\"] }",
             ..DEFAULT_HOOKS
+        },
+    ],
+};
+
+/// One end of a path of a link.
+pub(crate) const PATH: Section = Section {
+    title: "paths",
+    keys: &[
+        Key { preset: Preset::Without("see listen and endpoint; without any of them, the gateway's own"), ..UNDERLAY },
+        LISTEN,
+        ENDPOINT,
+        Key {
+            name: "device",
+            kind: "name",
+            preset: Preset::Without("whichever the routing table says"),
+            example: "\"eth0\"",
+            doc: "network device that this end is bound to, besides: it sends and receives by no other",
         },
     ],
 };
@@ -349,6 +359,30 @@ const fn inherited(key: Key) -> Key {
 }
 
 const AS_IN_DEFAULTS: Preset = Preset::Without("as in [defaults]");
+
+const UNDERLAY: Key = Key {
+    name: "underlay",
+    kind: "IP address",
+    preset: Preset::Without("see listen and endpoint"),
+    example: "\"198.51.100.7\"",
+    doc: "address on the underlay: where to bind, and how others reach it",
+};
+
+const LISTEN: Key = Key {
+    name: "listen",
+    kind: "IP address",
+    preset: Preset::Without("underlay, else any address"),
+    example: "\"192.0.2.10\"",
+    doc: "where to bind, where that is not how others reach it; \"0.0.0.0\" and \"::\" mean any",
+};
+
+const ENDPOINT: Key = Key {
+    name: "endpoint",
+    kind: "IP address or DNS name",
+    preset: Preset::Without("underlay, else learned from its packets"),
+    example: "\"gw1.example.net\"",
+    doc: "how others reach it, where that is not where it binds; without a port",
+};
 
 const CHANNELS: Key = Key {
     name: "channels",

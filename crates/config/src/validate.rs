@@ -7,6 +7,8 @@
 mod gateway;
 mod link;
 mod network;
+mod paths;
+mod place;
 mod ports;
 mod probe;
 mod reach;
@@ -35,6 +37,7 @@ pub(crate) fn validate(
     site::check(&gateways, findings);
     link::check_names(&links, findings);
     link::check_linked(&gateways, &links, findings);
+    paths::check_devices(&gateways, &links, findings);
     reach::check_ends(&gateways, &links, findings);
     reach::check_inside(&gateways, &links, findings);
     ports::check_pairs(&links, &gateways, findings);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::hooks::Hooks;
 use crate::keys::PublicKey;
-use crate::model::{Cipher, Gateway, Host, Link, Mesh, Probe, Software};
+use crate::model::{Cipher, Gateway, Host, Link, Mesh, Path, PathEnd, Probe, Software};
 
 /// One gateway's view of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,6 +92,10 @@ pub struct ChannelView {
     pub number: u16,
     /// Its tun device, at most 15 bytes.
     pub device: String,
+    /// Which of the link's paths it takes; none where the file lists no paths.
+    pub path: Option<u16>,
+    /// The network device that its UDP socket is bound to, besides the address.
+    pub underlay_device: Option<String>,
     /// What to bind its UDP socket to.
     ///
     /// The unspecified address if the gateway names none: `0.0.0.0` towards an IPv4 address, else `[::]`, which serves both families.
@@ -208,7 +212,7 @@ fn link_view(link: &Link, own: &Gateway, by_name: &HashMap<&str, &Gateway>) -> O
     let here = link.between.iter().position(|name| *name == own.name)?;
     let there = 1 - here;
     let peer = by_name.get(link.between[there].as_str())?;
-    let end = End { own, peer, ports: [link.ports[here], link.ports[there]] };
+    let end = End { own, peer, ports: [link.ports[here], link.ports[there]], here };
     Some(LinkView {
         name: link.name.clone(),
         peer: peer_view(peer),
@@ -238,33 +242,46 @@ fn peer_view(peer: &Gateway) -> PeerView {
     }
 }
 
-/// One end of a link: this gateway, the other, and the first port of each.
+/// One end of a link: this gateway, the other, the first port of each, and this one's place in `between`.
 struct End<'a> {
     own: &'a Gateway,
     peer: &'a Gateway,
     ports: [u16; 2],
+    here: usize,
 }
 
 impl End<'_> {
     fn channel(&self, link: &Link, number: u16) -> ChannelView {
-        let host = self.peer.reach.clone();
+        let path = link.deal.get(usize::from(number)).copied();
+        let [here, there] = self.way(path.and_then(|path| link.paths.get(usize::from(path))));
         ChannelView {
             number,
             device: format!("{}{number}", link.name),
-            local: SocketAddr::new(self.bind(), self.ports[0] + number),
-            remote: host.map(|host| RemoteEndpoint { host, port: self.ports[1] + number }),
+            path,
+            local: SocketAddr::new(bind(&here, &there), self.ports[0] + number),
+            underlay_device: here.device,
+            remote: there.reach.map(|host| RemoteEndpoint { host, port: self.ports[1] + number }),
             link_local: link_local(self.own.number, number),
             peer_link_local: link_local(self.peer.number, number),
             weight: link.weights.get(usize::from(number)).copied().unwrap_or(1),
         }
     }
 
-    fn bind(&self) -> IpAddr {
-        match (&self.own.bind, &self.peer.reach) {
-            (Some(bind), _) => *bind,
-            (None, Some(Host::Address(IpAddr::V4(_)))) => Ipv4Addr::UNSPECIFIED.into(),
-            (None, _) => Ipv6Addr::UNSPECIFIED.into(),
+    /// This end of the path and the other; without a path, the gateways' own places.
+    fn way(&self, path: Option<&Path>) -> [PathEnd; 2] {
+        let own = |gateway: &Gateway| PathEnd { bind: gateway.bind, reach: gateway.reach.clone(), device: None };
+        match path {
+            Some(path) => [self.here, 1 - self.here].map(|end| path.ends[end].clone()),
+            None => [own(self.own), own(self.peer)],
         }
+    }
+}
+
+fn bind(here: &PathEnd, there: &PathEnd) -> IpAddr {
+    match (here.bind, &there.reach) {
+        (Some(bind), _) => bind,
+        (None, Some(Host::Address(IpAddr::V4(_)))) => Ipv4Addr::UNSPECIFIED.into(),
+        (None, _) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 

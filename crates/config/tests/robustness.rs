@@ -43,7 +43,7 @@ fn assert_runnable(mesh: &Mesh) {
 
 /// Pieces of mesh files, to be put together without sense.
 fn pieces() -> impl Strategy<Value = String> {
-    const PIECES: [&str; 44] = [
+    const PIECES: [&str; 49] = [
         "[defaults]",
         "[gateways.a]",
         "[gateways.b]",
@@ -69,6 +69,11 @@ fn pieces() -> impl Strategy<Value = String> {
         "priority",
         "peer",
         "cipher",
+        "paths",
+        "deal",
+        "[[links.paths]]",
+        "[{ a = {}, b = { device = \"eth0\" } }]",
+        "device",
         "private_key",
         " = ",
         " = ",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::place::Place;
 use super::{network, scalar};
 use crate::findings::{Findings, Located, Span};
 use crate::hooks::HookTable;
@@ -24,12 +25,8 @@ pub(super) struct Draft {
     pub(super) name: Located<String>,
     pub(super) number: Option<Located<u16>>,
     public_key: Option<Located<PublicKey>>,
-    /// Where to bind.
-    pub(super) bind: Option<Located<IpAddr>>,
-    /// How others reach it.
-    pub(super) reach: Option<Located<Host>>,
-    /// That the file says nothing at all about how others reach it.
-    pub(super) is_learned: bool,
+    /// Where it is on the underlay, but for links that have paths.
+    pub(super) place: Place,
     address: Option<Located<Ipv4Addr>>,
     address6: Option<Located<Ipv6Addr>>,
     pub(super) networks: Vec<Located<IpNet>>,
@@ -87,7 +84,7 @@ impl Gateways {
     fn warn_of_shared_places(&self, findings: &mut Findings) {
         let mut first: HashMap<&Host, &Draft> = HashMap::new();
         for gateway in &self.list {
-            let Some(place) = &gateway.reach else { continue };
+            let Some(place) = &gateway.place.reach else { continue };
             let Some(earlier) = first.get(&place.value) else {
                 first.insert(&place.value, gateway);
                 continue;
@@ -96,7 +93,7 @@ impl Gateways {
             let message = format!("gateways `{a}` and `{b}` are both reached at {}", place.value);
             let hint = "right only behind a NAT that forwards each port to its gateway; else give each its own address";
             let finding = findings.warning(&place.span, message, hint);
-            if let Some(place) = &earlier.reach {
+            if let Some(place) = &earlier.place.reach {
                 finding.also(&place.span, "used here");
             }
         }
@@ -133,15 +130,12 @@ const ADDRESSES: &str = "it is the source of the gateway's own packets: give eac
 impl Draft {
     fn check(raw: &RawGateway, hooks: &HookTable, findings: &mut Findings) -> Self {
         scalar::check_name(&raw.name, "gateway", findings);
-        let (bind, reach) = Self::check_places(raw, findings);
         let (networks, networks_span) = network::read(raw, findings);
         let gateway = Draft {
             name: raw.name.clone(),
             number: Self::check_number(raw, findings),
             public_key: Self::check_key(raw, findings),
-            bind,
-            reach,
-            is_learned: !raw.has_place,
+            place: Place::check(&raw.place, findings),
             address: raw.address.as_ref().and_then(|text| scalar::ipv4(text, findings)),
             address6: raw.address6.as_ref().and_then(|text| scalar::ipv6(text, findings)),
             networks,
@@ -171,16 +165,6 @@ impl Draft {
                 None
             }
         }
-    }
-
-    fn check_places(raw: &RawGateway, findings: &mut Findings) -> (Option<Located<IpAddr>>, Option<Located<Host>>) {
-        let underlay = raw.underlay.as_ref().and_then(|text| scalar::host_address(text, "underlay", findings));
-        let listen = raw.listen.as_ref().and_then(|text| scalar::ip_address(text, "listen", findings));
-        let endpoint = raw.endpoint.as_ref().and_then(|text| scalar::host(text, "endpoint", findings));
-        let reached = underlay.as_ref().map(|address| address.with(Host::Address(address.value)));
-        let bind = if raw.listen.is_some() { listen } else { underlay };
-        let reach = if raw.endpoint.is_some() { endpoint } else { reached };
-        (bind, reach)
     }
 
     fn check_priority(raw: &RawGateway, findings: &mut Findings) -> Located<u16> {
@@ -223,8 +207,8 @@ impl Draft {
             name: self.name.value,
             number: self.number?.value,
             public_key: self.public_key?.value,
-            bind: self.bind.map(|it| it.value),
-            reach: self.reach.map(|it| it.value),
+            bind: self.place.bind.map(|it| it.value),
+            reach: self.place.reach.map(|it| it.value),
             address: self.address.map(|it| it.value),
             address6: self.address6.map(|it| it.value),
             networks: network::distinct(self.networks),

@@ -1,11 +1,12 @@
 //! The links, each by itself, and that their names are their own.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::gateway::Gateways;
+use super::paths::Path;
 use super::probe::ProbeKeys;
-use super::scalar;
+use super::{paths, scalar};
 use crate::findings::{Findings, Located, Span};
 use crate::hooks::HookTable;
 use crate::model::{Cipher, Link, Probe, Software};
@@ -18,7 +19,7 @@ pub(super) const CHANNELS: i64 = 256;
 pub(super) const DERIVED_CHANNELS: u16 = 16;
 
 /// IFNAMSIZ less the zero byte (include/uapi/linux/if.h).
-const DEVICE_NAME_BYTES: usize = 15;
+pub(super) const DEVICE_NAME_BYTES: usize = 15;
 
 const CHANNELS_WHY: &str = "each channel is a UDP port, a session and a tun device; as many as cores serve well";
 
@@ -54,6 +55,9 @@ pub(super) struct Draft {
     pub(super) derives: bool,
     pub(super) channels: Option<u16>,
     weights: Vec<u16>,
+    /// Those of the file, none for each that is refused; empty if the file lists none.
+    pub(super) paths: Vec<Option<Path>>,
+    deal: Vec<u16>,
     mtu: Option<u16>,
     txqueuelen: u32,
     qdisc: Option<String>,
@@ -68,7 +72,7 @@ pub(super) fn check(
     raw: &[RawLink],
     defaults: &Defaults,
     gateways: &Gateways,
-    folder: &Path,
+    folder: &std::path::Path,
     findings: &mut Findings,
 ) -> Vec<Draft> {
     raw.iter().map(|link| Draft::check(link, defaults, gateways, folder, findings)).collect()
@@ -108,7 +112,7 @@ pub(super) fn assemble(links: &[Draft], gateways: &Gateways, ports: &[Option<[u1
 }
 
 impl Defaults {
-    pub(super) fn check(raw: &RawDefaults, folder: &Path, findings: &mut Findings) -> Self {
+    pub(super) fn check(raw: &RawDefaults, folder: &std::path::Path, findings: &mut Findings) -> Self {
         let why = "the derived ports of all gateways follow it: 16 for each";
         let base_port = raw.base_port.as_ref();
         let weight = raw.weight.as_ref().and_then(|weight| check_weight(weight, findings));
@@ -125,7 +129,7 @@ impl Defaults {
 }
 
 impl Common {
-    fn check(raw: &RawCommon, folder: &Path, findings: &mut Findings) -> Self {
+    fn check(raw: &RawCommon, folder: &std::path::Path, findings: &mut Findings) -> Self {
         Common {
             channels: raw
                 .channels
@@ -143,21 +147,30 @@ impl Common {
 }
 
 impl Draft {
-    fn check(raw: &RawLink, defaults: &Defaults, gateways: &Gateways, folder: &Path, findings: &mut Findings) -> Self {
+    fn check(
+        raw: &RawLink,
+        defaults: &Defaults,
+        gateways: &Gateways,
+        folder: &std::path::Path,
+        findings: &mut Findings,
+    ) -> Self {
         let own = Common::check(&raw.common, folder, findings);
         let refused = raw.common.has_channels && own.channels.is_none();
         let common = &defaults.common;
         let inherited = common.channels.as_ref().map_or(4, |channels| channels.value);
         let channels = own.channels.as_ref().map_or(inherited, |channels| channels.value);
         let channels = (!refused).then_some(channels);
+        let ends = raw.between.as_ref().and_then(|between| check_between(between, gateways, findings));
         let link = Draft {
             header: raw.header.clone(),
             name: raw.name.clone(),
-            ends: raw.between.as_ref().and_then(|between| check_between(between, gateways, findings)),
             ports: raw.ports.as_ref().and_then(|ports| check_ports(ports, channels, findings)),
             derives: !raw.has_ports,
             channels,
             weights: check_weights(raw.weight.as_ref(), channels.unwrap_or(0), defaults.weight, findings),
+            paths: paths::check(raw, ends.as_ref().map(|ends| ends.value), gateways, findings),
+            deal: paths::deal(raw, channels.unwrap_or(0), findings),
+            ends,
             mtu: own.mtu.or(common.mtu),
             txqueuelen: own.txqueuelen.or(common.txqueuelen).unwrap_or(500),
             qdisc: own.qdisc.or_else(|| common.qdisc.clone()),
@@ -182,6 +195,13 @@ impl Draft {
     /// Where messages point that are about the link as a whole.
     pub(super) fn place(&self) -> &Span {
         self.name.as_ref().map_or(&self.header, |name| &name.span)
+    }
+
+    /// Whether one of its channels' devices is called so.
+    pub(super) fn has_device(&self, device: &str) -> bool {
+        let number = self.name.as_ref().and_then(|name| device.strip_prefix(name.value.as_str()));
+        let number = number.filter(|digits| *digits == "0" || !digits.starts_with(['0', '+']));
+        number.and_then(|digits| digits.parse::<u16>().ok()).is_some_and(|number| Some(number) < self.channels)
     }
 
     /// The kernel's rule (net/core/dev.c, dev_valid_name) forbids blanks, `/` and `:`; `.` would part
@@ -249,6 +269,8 @@ impl Draft {
             ports,
             channels: self.channels?,
             weights: self.weights.clone(),
+            paths: self.paths.iter().map(|path| path.as_ref().map(Path::assemble)).collect::<Option<_>>()?,
+            deal: self.deal.clone(),
             mtu: self.mtu,
             txqueuelen: self.txqueuelen,
             qdisc: self.qdisc.clone(),
@@ -377,7 +399,7 @@ fn check_qdisc(qdisc: &Located<String>, findings: &mut Findings) -> Option<Strin
     Some(qdisc.value.clone())
 }
 
-fn check_file(file: &Located<String>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
+fn check_file(file: &Located<String>, folder: &std::path::Path, findings: &mut Findings) -> Option<PathBuf> {
     if file.value.is_empty() || file.value.contains('\0') {
         let hint = "write the file's name: `preshared_key_file = \"/etc/meshtun/nq.psk\"`, or leave it out";
         findings.error(&file.span, "`preshared_key_file` must be a file name", hint);

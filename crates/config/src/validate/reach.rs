@@ -7,25 +7,54 @@ use ipnet::IpNet;
 
 use super::gateway::{Draft as Gateway, Gateways};
 use super::link::Draft as Link;
-use crate::findings::{Findings, Located};
+use super::paths::Path;
+use super::place::Place;
+use crate::findings::{Findings, Located, Span};
 use crate::model::{Host, Software};
 
-/// Refuses links that nobody can initiate, and those whose ends speak different versions of IP.
+/// A way over the underlay: a path of a link, or the one way of a link without paths.
+struct Way<'a> {
+    /// How messages call it.
+    title: String,
+    /// Where messages point that are about it as a whole, and where about who may speak first.
+    place: &'a Span,
+    begin: &'a Span,
+    gateways: [&'a Gateway; 2],
+    ends: [&'a Place; 2],
+}
+
+fn ways<'a>(gateways: &'a Gateways, link: &'a Link) -> Vec<Way<'a>> {
+    let Some(ends) = &link.ends else { return Vec::new() };
+    let gateways = ends.value.map(|end| gateways.get(end));
+    if link.paths.is_empty() {
+        let ends_of = gateways.map(|gateway| &gateway.place);
+        return vec![Way { title: link.title(), place: link.place(), begin: &ends.span, gateways, ends: ends_of }];
+    }
+    let numbered = link.paths.iter().enumerate().filter_map(|(number, path)| Some((number, path.as_ref()?)));
+    let way = |(number, path): (usize, &'a Path)| Way {
+        title: format!("path {number} of {}", link.title()),
+        place: &path.span,
+        begin: &path.span,
+        gateways,
+        ends: path.ends.each_ref().map(|end| &end.place),
+    };
+    numbered.map(way).collect()
+}
+
+/// Refuses links and paths on which nobody can initiate, and those whose ends speak different versions of IP.
 pub(super) fn check_ends(gateways: &Gateways, links: &[Link], findings: &mut Findings) {
-    for link in links {
-        let Some(ends) = &link.ends else { continue };
-        let [first, second] = ends.value.map(|end| gateways.get(end));
-        if first.is_learned && second.is_learned {
-            let (a, b) = (&first.name.value, &second.name.value);
-            let message = format!("{}: neither `{a}` nor `{b}` has an `underlay` or an `endpoint`", link.title());
+    for way in links.iter().flat_map(|link| ways(gateways, link)) {
+        if way.ends.iter().all(|end| end.is_learned) {
+            let [a, b] = way.gateways.map(|gateway| &gateway.name.value);
+            let message = format!("{}: neither `{a}` nor `{b}` has an `underlay` or an `endpoint`", way.title);
             findings.error(
-                &ends.span,
+                way.begin,
                 message,
                 "one of them must be told how to reach the other: give one its `underlay` or `endpoint`",
             );
         }
-        check_family(link, first, second, findings);
-        check_family(link, second, first, findings);
+        check_family(&way, [0, 1], findings);
+        check_family(&way, [1, 0], findings);
     }
 }
 
@@ -34,8 +63,9 @@ pub(super) fn check_ends(gateways: &Gateways, links: &[Link], findings: &mut Fin
 pub(super) fn check_inside(gateways: &Gateways, links: &[Link], findings: &mut Findings) {
     let owners = Owners::new(gateways);
     let neighbours = neighbours(gateways, links);
-    for (index, gateway) in gateways.iter() {
-        for (address, used_by_peers) in underlay_addresses(gateway) {
+    for (index, place) in places(gateways, links) {
+        let gateway = gateways.get(index);
+        for (address, used_by_peers) in underlay_addresses(gateway.software, place) {
             if let Some((owner, network)) =
                 owners.around(address.value).find(|(owner, _)| is_captured(index, used_by_peers, *owner, &neighbours))
             {
@@ -44,6 +74,16 @@ pub(super) fn check_inside(gateways: &Gateways, links: &[Link], findings: &mut F
             }
         }
     }
+}
+
+/// Every place that the file gives, and whose it is.
+fn places<'a>(gateways: &'a Gateways, links: &'a [Link]) -> impl Iterator<Item = (usize, &'a Place)> {
+    let own = gateways.iter().map(|(index, gateway)| (index, &gateway.place));
+    let of_paths = links.iter().filter_map(|link| Some((link.ends.as_ref()?.value, link))).flat_map(|(ends, link)| {
+        let given = move |path: &'a Path| ends.into_iter().zip(&path.ends).filter(|(_, end)| !end.is_own);
+        link.paths.iter().flatten().flat_map(given).map(|(index, end)| (index, &end.place))
+    });
+    own.chain(of_paths)
 }
 
 /// Whether packets from or to an underlay address of `gateway` would be routed into a link by a network of `owner`.
@@ -57,37 +97,29 @@ fn is_captured(gateway: usize, used_by_peers: bool, owner: usize, neighbours: &[
     by_itself || (used_by_peers && by_a_peer())
 }
 
-/// The bound address of `from` must be able to send to where `to` is reached.
-fn check_family(link: &Link, from: &Gateway, to: &Gateway, findings: &mut Findings) {
-    let (Some(bind), Some(reach)) = (&from.bind, &to.reach) else { return };
+/// The bound address of the one end must be able to send to where the other is reached.
+fn check_family(way: &Way<'_>, [from, to]: [usize; 2], findings: &mut Findings) {
+    let (Some(bind), Some(reach)) = (&way.ends[from].bind, &way.ends[to].reach) else { return };
     let Host::Address(remote) = reach.value else { return };
+    let [from, to] = [from, to].map(|end| way.gateways[end]);
     // [::] serves both, and what plain WireGuard binds to is not ours to say.
     let any = bind.value == IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED);
     if any || from.software == Software::WireGuard || bind.value.is_ipv4() == remote.is_ipv4() {
         return;
     }
-    let message = format!(
-        "{}: `{}` binds to {} and cannot send to `{}` at {remote}",
-        link.title(),
-        from.name.value,
-        bind.value,
-        to.name.value
-    );
-    let hint = format!(
-        "give both an address of one family, or give `{}` `listen = \"::\"`, which serves both",
-        from.name.value
-    );
-    findings.error(link.place(), message, hint).also(&bind.span, "binds here").also(&reach.span, "is reached here");
+    let (from, to) = (&from.name.value, &to.name.value);
+    let message = format!("{}: `{from}` binds to {} and cannot send to `{to}` at {remote}", way.title, bind.value);
+    let hint = format!("give both an address of one family, or give `{from}` `listen = \"::\"`, which serves both");
+    findings.error(way.place, message, hint).also(&bind.span, "binds here").also(&reach.span, "is reached here");
 }
 
 /// The addresses that a gateway's underlay packets bear, and whether its peers send to them.
-fn underlay_addresses(gateway: &Gateway) -> impl Iterator<Item = (Located<IpAddr>, bool)> {
-    let reach = gateway.reach.as_ref().and_then(|reach| match reach.value {
+fn underlay_addresses(software: Software, place: &Place) -> impl Iterator<Item = (Located<IpAddr>, bool)> + use<> {
+    let reach = place.reach.as_ref().and_then(|reach| match reach.value {
         Host::Address(address) => Some(reach.with(address)),
         Host::Name(_) => None,
     });
-    let bind =
-        gateway.bind.clone().filter(|bind| gateway.software == Software::Meshtun && !bind.value.is_unspecified());
+    let bind = place.bind.clone().filter(|bind| software == Software::Meshtun && !bind.value.is_unspecified());
     let bind = bind.filter(|bind| reach.as_ref().is_none_or(|reach| reach.value != bind.value));
     reach.map(|reach| (reach, true)).into_iter().chain(bind.map(|bind| (bind, false)))
 }

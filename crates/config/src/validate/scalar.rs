@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::link::DEVICE_NAME_BYTES;
 use crate::findings::{Findings, Located};
 use crate::model::{Cipher, Host, Software};
 use crate::suggest::nearest;
@@ -104,6 +105,20 @@ pub(super) fn host(text: &Located<String>, key: &str, findings: &mut Findings) -
         return None;
     }
     Some(text.with(Host::Name(text.value.clone())))
+}
+
+/// The name of a network device (net/core/dev.c, `dev_valid_name`).
+pub(super) fn device(text: &Located<String>, findings: &mut Findings) -> Option<Located<String>> {
+    let name = text.value.as_str();
+    let is_valid = (1..=DEVICE_NAME_BYTES).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':'));
+    if !is_valid {
+        let message = format!("{name:?} cannot be a network device's name");
+        let hint = format!("a device as `ip link` lists it, at most {DEVICE_NAME_BYTES} bytes: \"eth0\"");
+        findings.error(&text.span, message, hint);
+    }
+    is_valid.then(|| text.clone())
 }
 
 /// A source address of the one family.

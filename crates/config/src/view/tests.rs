@@ -116,6 +116,67 @@ fn the_bound_and_the_remote_address_follow_listen_endpoint_and_underlay() {
     }
 }
 
+const PATHS: &str = r#"channels = 5
+paths = [
+    { a = {}, b = {} },
+    { a = { underlay = "2001:db8::1", device = "eth1" }, b = { underlay = "2001:db8::2" } },
+    { a = { listen = "192.0.2.10", endpoint = "a.example" }, b = { endpoint = "b.example", device = "wan" } },
+]"#;
+
+#[test]
+fn channels_are_dealt_over_the_paths_in_turn_and_each_end_sees_the_other_ends_address() {
+    let mesh = two(V4[0], V4[1], PATHS);
+    let (at_a, at_b) = (16384 + 16 * 207, 16384 + 16);
+    let expected = |number: usize| {
+        let (a, b) = (at_a + number, at_b + number);
+        match number % 3 {
+            0 => [("198.51.100.1", "203.0.113.2", None), ("203.0.113.2", "198.51.100.1", None)],
+            1 => [("[2001:db8::1]", "[2001:db8::2]", Some("eth1")), ("[2001:db8::2]", "[2001:db8::1]", None)],
+            _ => [("192.0.2.10", "b.example", None), ("[::]", "a.example", Some("wan"))],
+        }
+        .into_iter()
+        .zip([(a, b), (b, a)])
+        .map(|((local, remote, device), (own, other))| {
+            (format!("{local}:{own}"), format!("{remote}:{other}"), device.map(str::to_owned))
+        })
+        .collect::<Vec<_>>()
+    };
+    for number in 0..5 {
+        for (end, key) in [A, B].into_iter().enumerate() {
+            let view = mesh.view(&key).unwrap();
+            let channel = &view.links[0].channels[number];
+            let remote = channel.remote.as_ref().unwrap().to_string();
+            let found = (channel.local.to_string(), remote, channel.underlay_device.clone());
+            assert_eq!(found, expected(number)[end], "channel {number}");
+            assert_eq!(channel.path, Some((number % 3) as u16));
+        }
+    }
+}
+
+#[test]
+fn the_order_of_a_path_is_that_of_the_names_not_of_between() {
+    let turned = PATHS.replace("{ a = {}, b = {} }", "{ b = {}, a = {} }");
+    assert_eq!(two(V4[0], V4[1], PATHS), two(V4[0], V4[1], &turned));
+}
+
+#[test]
+fn a_deal_says_which_path_each_channel_takes() {
+    let mesh = two(V4[0], V4[1], &format!("{PATHS}\ndeal = [2, 1, 1, 0, 0]"));
+    let view = mesh.view(&A).unwrap();
+    let paths: Vec<_> = view.links[0].channels.iter().map(|channel| channel.path).collect();
+    assert_eq!(paths, [2, 1, 1, 0, 0].map(Some));
+    let plain = two(V4[0], V4[1], "").view(&A).unwrap();
+    assert!(plain.links[0].channels.iter().all(|it| it.path.is_none() && it.underlay_device.is_none()));
+}
+
+#[test]
+fn gateways_without_an_address_of_their_own_can_have_paths() {
+    let paths = "paths = [{ a = { underlay = \"192.0.2.1\" }, b = {} }, { a = {}, b = { underlay = \"192.0.2.2\" } }]";
+    let mesh = two("", "", paths);
+    assert_eq!(ends(&mesh, A, 0, 0), ("192.0.2.1:19696".into(), "learned".into()));
+    assert_eq!(ends(&mesh, A, 0, 1), ("0.0.0.0:19697".into(), "192.0.2.2:16401".into()));
+}
+
 #[test]
 fn a_link_says_what_it_says_and_else_what_the_defaults_say() {
     let defaults = "[defaults]\nchannels = 2\nmtu = 1400\ntxqueuelen = 100\nqdisc = \"sfq\"\ncipher = \"aes-256-gcm\"\ntransit = true\nweight = 3\npreshared_key_file = \"all.psk\"\n";
