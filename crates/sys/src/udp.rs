@@ -100,8 +100,21 @@ impl Udp {
             return Ok(None);
         }
         bind::set(&socket, options)?;
+        bind::bind_device(&socket, options)?;
         let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
         Ok(Some(Udp { socket, local: options.local, gso: AtomicBool::new(gso), gro }))
+    }
+
+    /// Binds the socket to the device that is called so now, besides its address, or to no device; the device's index.
+    ///
+    /// A socket is bound to a device by index: one that was deleted and made anew, or renamed, is another. Where there is no
+    /// such device the answer is none, and nothing is sent or received until the socket is bound anew.
+    ///
+    /// # Errors
+    /// [`BindError::Permission`] without `CAP_NET_RAW`; a name that is none.
+    pub fn bind_device(&self, device: Option<&str>) -> Result<Option<u32>, BindError> {
+        let device = device.map(str::to_owned);
+        bind::bind_device(&self.socket, &UdpOptions { device, free: true, ..UdpOptions::new(self.local) })
     }
 
     /// The offloads in use.

@@ -6,16 +6,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use super::UdpOffloads;
-use crate::option;
+use crate::{device, option};
 
 /// How a socket is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
     /// Address and port; port 0 lets the kernel choose.
     pub local: SocketAddr,
-    /// Bind to this device, too (`SO_BINDTODEVICE`).
+    /// Bind to this device, too (`SO_BINDTOIFINDEX`, Linux 5.1); see [`Udp::bind_device`](super::Udp::bind_device).
     pub device: Option<String>,
-    /// Mark of the packets sent, for policy routing (`SO_MARK`).
+    /// Mark of the packets sent, for policy routing (`SO_MARK`); none: no mark.
     pub mark: Option<u32>,
     /// Receive buffer in bytes; the kernel keeps as much again for its own overhead.
     pub receive_buffer: usize,
@@ -25,7 +25,7 @@ pub struct UdpOptions {
     /// most programs.
     pub gro: bool,
     /// Bind to an address that no interface has yet, or not at the moment (`IP_FREEBIND`): nothing is received there, and
-    /// sending fails, until one has it.
+    /// sending fails, until one has it. The same for a device that is not there, until the socket is bound to it anew.
     pub free: bool,
 }
 
@@ -116,10 +116,51 @@ pub(super) fn open(options: &UdpOptions) -> Result<Socket, BindError> {
     let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))
         .map_err(|error| BindError::new(options, "socket", error))?;
     set(&socket, options)?;
+    // Before the address: another socket may have the same one on another device.
+    if index_of(options).is_ok_and(|index| index.is_some()) {
+        bind_device(&socket, options)?;
+    }
     let bound = socket.bind(&options.local.into());
     bound.map_err(|error| BindError::new(options, "port", error))?;
+    // One that is not there after it: IPv6 takes no address on such a device.
+    bind_device(&socket, options)?;
     Ok(socket)
 }
+
+/// Binds to the device of that name, or to none; its index, or none if there is no device or no such one.
+pub(super) fn bind_device(socket: &Socket, options: &UdpOptions) -> Result<Option<u32>, BindError> {
+    let failed = |error| BindError::new(options, "device", error);
+    let index = index_of(options).map_err(failed)?;
+    if options.device.is_some() && index.is_none() && !options.free {
+        return Err(failed(io::Error::from_raw_os_error(libc::ENODEV)));
+    }
+    let to = match (&options.device, index) {
+        // A link-local address has bound the socket to its device.
+        (None, _) => c_int::try_from(scope(options.local)).unwrap_or(0),
+        (Some(_), Some(index)) => c_int::try_from(index).unwrap_or(NO_DEVICE),
+        (Some(_), None) => NO_DEVICE,
+    };
+    // Whoever is bound already needs a capability to be bound elsewhere.
+    if option::get_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).ok() != Some(to) {
+        option::set_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, to).map_err(failed)?;
+    }
+    Ok(index)
+}
+
+fn scope(local: SocketAddr) -> u32 {
+    match local {
+        SocketAddr::V6(local) => local.scope_id(),
+        SocketAddr::V4(_) => 0,
+    }
+}
+
+fn index_of(options: &UdpOptions) -> io::Result<Option<u32>> {
+    options.device.as_deref().map_or(Ok(None), device::index_of)
+}
+
+/// The index of no device: indexes are given in order from 1, and the kernel does not ask whether this one is there
+/// (net/core/sock.c, `sock_bindtoindex_locked`). A socket bound to it neither sends nor receives.
+const NO_DEVICE: c_int = c_int::MAX;
 
 /// Whether this is a UDP socket that is bound as the options say.
 pub(super) fn is_bound(socket: &Socket, options: &UdpOptions) -> bool {
@@ -133,10 +174,8 @@ pub(super) fn set(socket: &Socket, options: &UdpOptions) -> Result<(), BindError
     let domain = Domain::for_address(options.local);
     let step = |what, result: io::Result<()>| result.map_err(|error| BindError::new(options, what, error));
     step("O_NONBLOCK", socket.set_nonblocking(true))?;
-    if let Some(device) = &options.device {
-        step("device", socket.bind_device(Some(device.as_bytes())))?;
-    }
-    if let Some(mark) = options.mark {
+    let mark = options.mark.unwrap_or(0);
+    if socket.mark().ok() != Some(mark) {
         step("mark", socket.set_mark(mark))?;
     }
     step("path MTU discovery", never_fragment(socket, domain))?;

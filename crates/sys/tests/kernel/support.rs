@@ -91,6 +91,21 @@ pub(crate) struct Cable {
 impl Cable {
     pub(crate) fn new() -> Cable {
         let cable = Cable { left: fresh(), right: fresh() };
+        cable.connect();
+        cable
+    }
+
+    /// Deletes both ends and makes them anew, which gives them other indexes.
+    pub(crate) fn replace(&self) {
+        // The old one keeps its index until the new one has another.
+        ip(&self.right, "link set wire name old");
+        ip(&self.left, "link set wire name old");
+        self.connect();
+        ip(&self.left, "link del old");
+    }
+
+    fn connect(&self) {
+        let cable = self;
         ip(&cable.left, &format!("link add wire type veth peer name wire netns {}", path(&cable.right)));
         for (side, number) in [(&cable.left, 1), (&cable.right, 2)] {
             ip(side, &format!("address add 10.1.0.{number}/24 dev wire"));
@@ -101,7 +116,6 @@ impl Cable {
         for side in [&cable.left, &cable.right] {
             assert!(side.run_in(|| device::carrier("wire").unwrap()).unwrap());
         }
-        cable
     }
 }
 

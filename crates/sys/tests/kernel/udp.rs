@@ -404,6 +404,63 @@ netns_tests! {
         assert!(udp::is_would_block(&on_lo.receive(&mut [0; 10]).unwrap_err()));
     }
 
+    fn a_device_that_is_made_anew_is_another_until_the_socket_is_bound_to_it_again() {
+        for (left, right) in [("10.1.0.1:7000", "10.1.0.2:7000"), ("[fd01::1]:7000", "[fd01::2]:7000")] {
+            let cable = Cable::new();
+            let (left, to): (_, SocketAddr) = (bind_in(&cable.left, left), right.parse().unwrap());
+            let options = UdpOptions { device: Some("wire".into()), free: true, ..UdpOptions::new(to) };
+            let bound = cable.right.run_in(|| Udp::bind(&options).unwrap()).unwrap();
+            let rebind = |device: Option<&str>| cable.right.run_in(|| bound.bind_device(device).unwrap()).unwrap();
+            let is_deaf = || {
+                left.send_to(b"hello", &to.into()).unwrap();
+                bound.send_to(b"hello", &endpoint(&left)).is_err()
+                    && udp::is_would_block(&bound.receive(&mut [0; 10]).unwrap_err())
+            };
+            let passes = || {
+                left.send_to(b"hello", &to.into()).unwrap();
+                receive(&bound, &mut [0; 10]).len == 5 && bound.send_to(b"hello", &endpoint(&left)).is_ok()
+            };
+            assert!(passes(), "{right}");
+            cable.replace();
+            assert!(is_deaf(), "{right}: bound to the one that is gone");
+            assert_eq!(rebind(Some("gone")), None);
+            assert!(is_deaf(), "{right}: bound to no device");
+            assert!(rebind(Some("wire")).is_some());
+            assert!(passes(), "{right}");
+            assert_eq!(rebind(None), None);
+            assert!(passes(), "{right}");
+        }
+    }
+
+    fn a_socket_waits_for_its_device() {
+        for local in ["192.0.2.1:7000", "[2001:db8::1]:7000", "0.0.0.0:7000", "[::]:7000"] {
+            let options =
+                UdpOptions { device: Some("later".into()), free: true, ..UdpOptions::new(local.parse().unwrap()) };
+            let namespace = fresh();
+            let bound = namespace.run_in(|| Udp::bind(&options).unwrap()).unwrap();
+            let to = SocketAddr::from(([127, 0, 0, 1], 9)).into();
+            assert!(bound.send_to(b"hello", &to).is_err(), "{local}");
+            ip(&namespace, "link add later type veth peer name other");
+            assert!(namespace.run_in(|| bound.bind_device(Some("later")).unwrap()).unwrap().is_some(), "{local}");
+        }
+    }
+
+    fn a_socket_that_is_taken_over_has_the_device_and_mark_of_who_takes_it() {
+        let cable = Cable::new();
+        let options = |device: Option<&str>, mark| UdpOptions {
+            device: device.map(Into::into),
+            mark,
+            ..UdpOptions::new("10.1.0.2:7000".parse().unwrap())
+        };
+        let before = cable.right.run_in(|| Udp::bind(&options(Some("lo"), Some(7))).unwrap()).unwrap();
+        let kept = before.as_fd().try_clone_to_owned().unwrap();
+        let after = cable.right.run_in(|| Udp::adopt(kept, &options(None, None)).unwrap().unwrap()).unwrap();
+        let left = bind_in(&cable.left, "10.1.0.1:7000");
+        left.send_to(b"hello", &endpoint(&after)).unwrap();
+        assert_eq!(receive(&after, &mut [0; 10]).len, 5, "it is bound to no device");
+        assert_eq!(socket2::SockRef::from(&after).mark().unwrap(), 0);
+    }
+
     fn sending_and_receiving_allocate_nothing() {
         let (left, right, _cable) = pair();
         let (to, train, mut buffer) = (endpoint(&right), pattern(40_000), vec![0; 65535]);
