@@ -15,6 +15,7 @@ pub(crate) fn all(network: &Network, view: &View, actual: &Actual) -> Result<Vec
     let mut alarms = bystanders(view, actual);
     alarms.extend(missing_addresses(view, actual));
     alarms.extend(missing_underlay(view, actual));
+    alarms.extend(missing_devices(view, actual));
     alarms.extend(not_forwarding(network, view)?);
     alarms.extend(checks_sources(network)?);
     Ok(alarms)
@@ -62,13 +63,34 @@ fn missing_underlay(view: &View, actual: &Actual) -> Vec<String> {
         }
     }
     let tell = |(address, channels): (IpAddr, Vec<String>)| {
-        let first = &channels[0];
-        let more = if channels.len() > 1 { format!(" and {} more", channels.len() - 1) } else { String::new() };
-        format!(
-            "no interface has the underlay address {address} at the moment: channel {first}{more} cannot be up before"
-        )
+        let which = first_and_more(&channels);
+        format!("no interface has the underlay address {address} at the moment: channel {which} cannot be up before")
     };
     channels.into_iter().map(tell).collect()
+}
+
+/// Network devices that channels are bound to and that are not there.
+fn missing_devices(view: &View, actual: &Actual) -> Vec<String> {
+    let mut channels = BTreeMap::<&str, Vec<String>>::new();
+    for (link, channel) in view::channels(view) {
+        let device = channel.underlay_device.as_deref().filter(|device| !actual.devices.contains_key(*device));
+        if let Some(device) = device {
+            channels.entry(device).or_default().push(format!("{}/{}", link.name, channel.number));
+        }
+    }
+    let tell = |(device, channels): (&str, Vec<String>)| {
+        let which = first_and_more(&channels);
+        format!("there is no network device {device} at the moment: channel {which} cannot be up before")
+    };
+    channels.into_iter().map(tell).collect()
+}
+
+fn first_and_more(channels: &[String]) -> String {
+    match channels {
+        [] => String::new(),
+        [first] => first.clone(),
+        [first, more @ ..] => format!("{first} and {} more", more.len()),
+    }
 }
 
 /// Families of which this gateway has networks behind it and which the kernel does not forward.

@@ -36,7 +36,7 @@ use crate::{
     resolve::Resolver,
     stamps::StampStore,
     surroundings::{self, Surroundings},
-    view,
+    underlay, view,
 };
 
 /// How a gateway is started.
@@ -126,7 +126,8 @@ async fn come_up(
     let (to_engine, asked) = mpsc::channel(CALLS_WAITING);
     let files = Files { mesh: options.mesh.clone(), key: options.key.clone() };
     let (reader, read) = Reader::new(files.clone());
-    let inputs = Inputs::new(&events, asked, resolved, words, read).map_err(Error::system("listen for signals"))?;
+    let inputs = Inputs::new(&events, asked, resolved, words, read, underlay::Watch::start()?)
+        .map_err(Error::system("listen for signals"))?;
     let server = open_control_socket(&options.directories)?;
     let server = tokio::spawn(server.serve(to_engine));
 

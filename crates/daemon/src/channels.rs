@@ -1,9 +1,14 @@
 //! Channels made from the view: sockets, devices, halves, conversations.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
 use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
 use meshtun_dataplane::{ChannelId, ChannelParts as Halves, Counters, DataPlane, Filter, Format, Transport};
+use meshtun_netlink::Way;
 use meshtun_proto::{
     Suite,
     channel::{Channel as Conversation, ChannelConfig, Peer, liveness::Settings},
@@ -66,9 +71,15 @@ pub(crate) fn bind_one(link: &LinkView, channel: &ChannelView) -> Result<Udp, Er
     Udp::bind(&udp_options(channel)).map_err(|error| not_bound(link, channel, error))
 }
 
-/// The underlay's address may come later than we do, or go for a while.
+/// The underlay's address and device may come later than we do, or go for a while.
 fn udp_options(channel: &ChannelView) -> UdpOptions {
-    UdpOptions { free: true, ..UdpOptions::new(channel.local) }
+    UdpOptions { free: true, device: channel.underlay_device.clone(), ..UdpOptions::new(channel.local) }
+}
+
+/// The way that a channel's datagrams take to this address of its peer.
+pub(crate) fn way(channel: &ChannelView, to: IpAddr) -> Way {
+    let from = Some(channel.local.ip()).filter(|from| !from.is_unspecified() && from.is_ipv4() == to.is_ipv4());
+    Way { to, from, device: channel.underlay_device.clone() }
 }
 
 fn not_bound(link: &LinkView, channel: &ChannelView, error: BindError) -> Error {

@@ -16,10 +16,8 @@ mod request;
 mod state;
 mod task;
 
-use std::net::IpAddr;
-
 use meshtun_config::View;
-use meshtun_netlink::{Changes, Network, Sentry, Step};
+use meshtun_netlink::{Changes, Network, Sentry, Step, Way};
 use tokio::sync::mpsc;
 
 use self::{request::Request, state::State, task::Task};
@@ -132,9 +130,9 @@ impl Keeper {
         self.ask(|number| Request::Survey(number, Box::new(view)))
     }
 
-    /// Asks for the MTU of the way to this address; [`Word::Measured`] answers.
-    pub(crate) fn measure(&mut self, remote: IpAddr) -> Number {
-        self.ask(|number| Request::Measure(number, remote))
+    /// Asks for the MTU of this way; [`Word::Measured`] answers.
+    pub(crate) fn measure(&mut self, way: Way) -> Number {
+        self.ask(|number| Request::Measure(number, way))
     }
 
     fn ask(&mut self, request: impl FnOnce(Number) -> Request) -> Number {

@@ -32,6 +32,7 @@ mod resolve;
 mod stamps;
 pub mod status;
 mod surroundings;
+mod underlay;
 mod underload;
 mod view;
 

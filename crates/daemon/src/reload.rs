@@ -167,7 +167,9 @@ fn changed(old: &Gateway, new: &Gateway, before: &LinkView, after: &LinkView, li
 fn channel_changed(link: &str, before: &ChannelView, after: &ChannelView, lines: &mut Vec<String>) {
     let mut note =
         |what: &str, old: &str, new: &str| note(lines, &format!("channel {link}/{}: {what}", before.number), old, new);
+    note("path", &shown(before.path), &shown(after.path));
     note("bound to", &before.local.to_string(), &after.local.to_string());
+    note("bound to device", &shown(before.underlay_device.as_ref()), &shown(after.underlay_device.as_ref()));
     note("endpoint", &shown(before.remote.as_ref()), &shown(after.remote.as_ref()));
     note("weight", &before.weight.to_string(), &after.weight.to_string());
 }

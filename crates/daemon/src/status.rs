@@ -160,6 +160,12 @@ pub struct Channel {
     pub since: u64,
     /// Whether its device has carrier, so that the kernel routes into it.
     pub carrier: bool,
+    /// Which of the link's paths over the underlay it takes, from 0; none where the file lists no paths.
+    #[serde(default)]
+    pub path: Option<u16>,
+    /// The network device that its socket is bound to, besides the address; none: any.
+    #[serde(default)]
+    pub underlay_device: Option<String>,
     /// The UDP address that it is bound to.
     pub local: SocketAddr,
     /// The peer's UDP address, if it is known.

@@ -1,14 +1,11 @@
 //! What the plan depends on beside the mesh file: the underlay's MTU.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use meshtun_config::{Host, LinkView, View};
-use meshtun_netlink::{Desired, Network, NetworkError, Route};
+use meshtun_config::{ChannelView, Host, LinkView, View};
+use meshtun_netlink::{Desired, Network, NetworkError, Route, Way};
 
-use crate::{alarms, prefixes::prefixes};
+use crate::{alarms, channels, prefixes::prefixes};
 
 /// What the plan depends on and the mesh file does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,22 +48,17 @@ pub(crate) async fn look(network: &Network, view: &View) -> Result<(Surroundings
     Ok((surroundings, warnings))
 }
 
-/// The MTUs of the ways to a link's remote addresses, and whether they go over IPv4.
+/// The MTUs of the ways that a link's channels take to addresses of the file, and whether they go over IPv4.
 async fn underlay_mtus(network: &Network, link: &LinkView) -> Result<Vec<(u16, bool)>, NetworkError> {
-    let mut remotes: Vec<IpAddr> = link
-        .channels
-        .iter()
-        .filter_map(|channel| match channel.remote.as_ref()?.host {
-            Host::Address(address) => Some(address),
-            Host::Name(_) => None,
-        })
-        .collect();
-    remotes.sort_unstable();
-    remotes.dedup();
+    let fixed = |channel: &ChannelView| match channel.remote.as_ref()?.host {
+        Host::Address(address) => Some(channels::way(channel, address)),
+        Host::Name(_) => None,
+    };
+    let ways: BTreeSet<Way> = link.channels.iter().filter_map(fixed).collect();
     let mut mtus = Vec::new();
-    for remote in remotes {
-        if let Some(mtu) = network.underlay_mtu(remote).await? {
-            mtus.push((u16::try_from(mtu).unwrap_or(u16::MAX), remote.is_ipv4()));
+    for way in ways {
+        if let Some(mtu) = network.underlay_mtu(&way).await? {
+            mtus.push((u16::try_from(mtu).unwrap_or(u16::MAX), way.to.is_ipv4()));
         }
     }
     Ok(mtus)

@@ -11,7 +11,7 @@ use meshtun_daemon::{Gateway, hook_problems, read_mesh};
 
 use crate::{
     exit::{Failure, Outcome},
-    output,
+    output, paths,
 };
 
 /// Check a mesh file, and with a key what it means for this gateway
@@ -59,6 +59,9 @@ fn describe(view: &View) -> String {
     for link in &view.links {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", describe_link(link));
+        for path in paths::lines(link) {
+            let _ = writeln!(text, "  {path}");
+        }
     }
     text
 }
@@ -69,6 +72,10 @@ fn describe_link(link: &LinkView) -> String {
         return format!("link {} to {peer}: no channels", link.name);
     };
     let devices = range(&first.device, &last.device);
+    if first.path.is_some() {
+        let ports = range(&first.local.port().to_string(), &last.local.port().to_string());
+        return format!("link {} to {peer}: devices {devices}, UDP ports {ports}, by these paths:", link.name);
+    }
     let local = range(&first.local.to_string(), &last.local.port().to_string());
     let remote = match (&first.remote, &last.remote) {
         (Some(first), Some(last)) => range(&first.to_string(), &last.port.to_string()),

@@ -10,6 +10,7 @@ mod keygen;
 mod logging;
 mod man;
 mod output;
+mod paths;
 mod places;
 mod plan;
 mod pubkey;

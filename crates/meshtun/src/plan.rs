@@ -2,11 +2,12 @@
 
 use std::{io::IsTerminal, path::PathBuf};
 
+use meshtun_config::LinkView;
 use meshtun_daemon::{Gateway, read_mesh};
 
 use crate::{
     exit::Outcome,
-    output,
+    output, paths,
     places::{RuntimeDirectory, async_runtime},
 };
 
@@ -33,9 +34,15 @@ pub(crate) fn run(args: Args) -> Outcome {
     for warning in &plan.warnings {
         output::complain(&format!("meshtun: warning: {warning}"));
     }
+    let ways: String = gateway.view.links.iter().flat_map(comments).collect();
     let text = match plan.steps.as_slice() {
         [] => "# nothing to do: devices, routes and settings are as they shall be\n".into(),
         steps => steps.join("\n") + "\n",
     };
-    Ok(output::print(&text)?)
+    Ok(output::print(&(ways + &text))?)
+}
+
+/// Which way the channels of a link with several paths go.
+fn comments(link: &LinkView) -> impl Iterator<Item = String> {
+    paths::lines(link).into_iter().map(|path| format!("# link {}: {path}\n", link.name))
 }

@@ -27,16 +27,18 @@ mod read;
 mod sentry;
 mod step;
 mod sysctl;
+mod underlay;
 
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
 pub use changes::{Change, Changes};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
 pub use difference::{Protection, Repair, difference, protection, repair};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};
-pub use lookup::{LocalAddress, Reach};
+pub use lookup::{LocalAddress, Reach, Way};
 pub use network::Network;
 pub use sentry::{Protected, Sentry};
 pub use step::Step;
+pub use underlay::{Underlay, UnderlayNews};
 
 /// Route protocol number of our routes ("m" in ASCII); no entry of iproute2's `rt_protos` has it.
 pub const PROTOCOL: u8 = 109;

@@ -44,22 +44,65 @@ pub enum Reach {
     NoRoute,
 }
 
+/// A way that packets of this machine may take.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// Where to.
+    pub to: IpAddr,
+    /// The address that they bear; rules may choose another route for it.
+    pub from: Option<IpAddr>,
+    /// The device that they must leave by.
+    pub device: Option<String>,
+}
+
+impl Way {
+    /// The way of packets that bear any address and leave by any device.
+    pub fn to(to: IpAddr) -> Way {
+        Way { to, from: None, device: None }
+    }
+}
+
 impl Network {
-    /// MTU of the way to `remote`: its device's, or the route's own `mtu` if that is smaller. None without a route.
+    /// MTU of a way: its device's, or the route's own `mtu` if that is smaller. None without a route, unless there is a
+    /// device that it must take: then that one's.
     ///
-    /// A path MTU that the kernel learned from ICMP messages does not count: anyone can send those, and it expires.
-    pub async fn underlay_mtu(&self, remote: IpAddr) -> Result<Option<u32>, NetworkError> {
-        let Ok(answer) = self.look_up(remote, None).await? else { return Ok(None) };
+    /// While this machine lacks the address `from`, the way is that of packets with any. A path MTU that the kernel learned
+    /// from ICMP messages does not count: anyone can send those, and it expires.
+    pub async fn underlay_mtu(&self, way: &Way) -> Result<Option<u32>, NetworkError> {
+        let given = match &way.device {
+            Some(name) => self.device(name).await?,
+            None => None,
+        };
+        if way.device.is_some() && given.is_none() {
+            return Ok(None);
+        }
+        let given = given.map(|device| (device.index, device.mtu));
+        let Some(answer) = self.look_up_way(way, given.map(|(index, _)| index)).await? else {
+            return Ok(given.map(|(_, mtu)| mtu));
+        };
         let Some(index) = read::output(&answer) else { return Ok(None) };
         let device = read::device(&self.connection, Which::Index(index)).await.map_err(reading("a device"))?;
         let of_route = configured_mtu(&answer).unwrap_or(u32::MAX);
         Ok(device.map(|device| device.mtu.min(of_route)))
     }
 
+    async fn look_up_way(&self, way: &Way, device: Option<u32>) -> Result<Option<RouteMessage>, NetworkError> {
+        if way.from.is_some()
+            && let Ok(Ok(answer)) = self.look_up(way.to, way.from, device).await
+        {
+            return Ok(Some(answer));
+        }
+        match self.look_up(way.to, None, device).await {
+            // The kernel's words for a device that leads nowhere differ.
+            Err(_) if device.is_some() => Ok(None),
+            found => Ok(found?.ok()),
+        }
+    }
+
     /// How the kernel would send a packet of its own to `to` now, from its address `from` if given.
     /// For an IPv4 `from` that this machine does not have the kernel knows no route, or fails (before Linux 6).
     pub async fn route_to(&self, to: IpAddr, from: Option<IpAddr>) -> Result<Reach, NetworkError> {
-        let answer = match self.look_up(to, from).await? {
+        let answer = match self.look_up(to, from, None).await? {
             Ok(answer) => answer,
             Err(reach) => return Ok(reach),
         };
@@ -80,8 +123,15 @@ impl Network {
     }
 
     /// IPv4 answers with an error where there is no way, IPv6 mostly with a route that says so.
-    async fn look_up(&self, to: IpAddr, from: Option<IpAddr>) -> Result<Result<RouteMessage, Reach>, NetworkError> {
-        match self.connection.get(RouteNetlinkMessage::GetRoute(question(to, from))).await {
+    async fn look_up(
+        &self,
+        to: IpAddr,
+        from: Option<IpAddr>,
+        device: Option<u32>,
+    ) -> Result<Result<RouteMessage, Reach>, NetworkError> {
+        let mut question = question(to, from);
+        question.attributes.extend(device.map(RouteAttribute::Oif));
+        match self.connection.get(RouteNetlinkMessage::GetRoute(question)).await {
             Ok(Some(RouteNetlinkMessage::NewRoute(answer))) => Ok(Ok(answer)),
             Ok(_) => Ok(Err(Reach::NoRoute)),
             Err(error) => match refusal(&error, from) {

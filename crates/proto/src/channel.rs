@@ -220,6 +220,19 @@ impl Channel {
         }
     }
 
+    /// The underlay is there again, after it was not: what would be tried sooner or later is tried at once, unless the peer
+    /// asked for rest.
+    pub fn hasten(&mut self, now: Instant) {
+        let is_lost = self.sessions.used().is_none() || self.is_deaf();
+        if is_lost && self.started && !self.closed {
+            let soon = now + self.up_to(timers::START_JITTER);
+            self.timers.hasten(now, soon);
+        }
+        if let Some(liveness) = &mut self.liveness {
+            liveness.hasten(now);
+        }
+    }
+
     /// Takes the counters of both halves: right before each [`Channel::handle_timeout`], and about four times a second
     /// while anything flows.
     pub fn handle_traffic(&mut self, now: Instant, traffic: Traffic) {

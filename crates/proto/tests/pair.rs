@@ -5,6 +5,7 @@
 //! - `start`: how a channel comes up, and how it does not.
 //! - `sessions`: renewal, expiry, keepalives, silence of plain WireGuard, goodbye.
 //! - `liveness`: detection, recovery, hold-down, and that the ends agree.
+//! - `haste`: an end that is told that the underlay is there again.
 //! - `siblings`: several such pairs as channels of one link, and which go down together.
 //! - `leaving`: what is under way when an end leaves.
 //! - `path_mtu`: padded probes over a path that narrows and widens.
@@ -20,6 +21,7 @@ mod pair {
 
     mod boringtun;
     mod crossing;
+    mod haste;
     mod hostile;
     mod leaving;
     mod liveness;

@@ -17,7 +17,10 @@ use meshtun_proto::{
     control::Reason,
     tai64n::Tai64n,
 };
-use meshtun_sys::{tun, udp::Udp};
+use meshtun_sys::{
+    tun,
+    udp::{BindError, Udp},
+};
 
 use super::{
     endpoint::{Endpoint, Move},
@@ -41,6 +44,8 @@ pub(super) struct Channel {
     pub(super) udp: Arc<Udp>,
     pub(super) carrier: Carrier,
     pub(super) endpoint: Endpoint,
+    /// The index of the network device that the socket is bound to, if it is to be bound to one and that is there.
+    pub(super) bound: Option<u32>,
     pub(super) history: History,
     /// Handshake messages that were of no use, by reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
@@ -111,6 +116,7 @@ impl Channel {
             udp,
             carrier,
             endpoint,
+            bound: None,
             history,
             refused: BTreeMap::new(),
             conversation,
@@ -314,12 +320,21 @@ impl Channel {
             plane.send(self.id, Command::Endpoint(address));
         }
         self.conversation.set_initiates(self.endpoint.current().is_some(), now);
+        let is_bound_elsewhere = self.view.underlay_device != view.underlay_device;
         self.view = view.clone();
+        if is_bound_elsewhere {
+            self.bind_to_device(now);
+        }
     }
 
     /// Whether the channel kept failing, and waits.
     pub(super) fn is_held(&self, now: Instant) -> bool {
         probes::is_held(&self.conversation, now)
+    }
+
+    /// The underlay may be there again: does at once what would be tried sooner or later.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.conversation.hasten(now);
     }
 
     pub(super) fn waive_hold_down(&mut self, now: Instant) {
@@ -446,6 +461,9 @@ impl Channel {
             let device = &self.view.device;
             return Some(format!("{device} is set down; `ip link set {device} up` brings it back"));
         }
+        if let Some(device) = self.view.underlay_device.as_ref().filter(|_| self.bound.is_none()) {
+            return Some(format!("there is no network device {device}, which its path is bound to"));
+        }
         if let Some(why) = self.conversation.unmatched().filter(|_| self.history.state == ChannelState::Unmatched) {
             return Some(why.to_string());
         }
@@ -536,6 +554,11 @@ impl Channel {
     fn tell(&self, is_up: bool, reason: Option<String>) {
         // The engine hears as long as it is there.
         let _unheard = self.tidings.send(Tiding { channel: self.id, is_up, reason });
+    }
+
+    /// The socket cannot be bound to its network device.
+    pub(super) fn not_bound(&mut self, error: &BindError, now: Instant) {
+        self.journal.not_bound(error, now);
     }
 
     fn not_ours(&mut self, why: &Unmatched, now: Instant) {

@@ -80,6 +80,9 @@ impl Engine {
     pub(super) fn adopt(&mut self, parts: ChannelParts, now: Instant) {
         self.next_id = self.next_id.max(parts.id.0 + 1);
         let mut channel = Channel::new(parts, self.tidings.sender.clone(), now);
+        if channel.view.underlay_device.is_some() {
+            channel.bind_to_device(now);
+        }
         let mtu = self.mtu(&channel.link);
         channel.discover_path_mtu(*self.ceilings.entry(channel.link.clone()).or_insert(mtu));
         if let Some(place) = self.place_of(&channel.link) {

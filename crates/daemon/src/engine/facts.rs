@@ -67,6 +67,8 @@ fn facts_of_channel(of_link: Facts, channel: &Channel, tiding: &Tiding) -> Facts
     of_link
         .with("channel", channel.view.number)
         .with("device", channel.view.device.as_str())
+        .with("path", channel.view.path)
+        .with("underlay_device", channel.view.underlay_device.as_deref())
         .with("local", channel.udp.local_addr().to_string())
         .with("endpoint", channel.endpoint.current().map(|endpoint| endpoint.to_string()))
         .with("link_local", channel.view.link_local.to_string())

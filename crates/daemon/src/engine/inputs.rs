@@ -7,6 +7,7 @@ use std::{
 };
 
 use meshtun_dataplane::Events;
+use meshtun_netlink::UnderlayNews;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
@@ -19,6 +20,7 @@ use crate::{
     control::Asked,
     keeper::{Word, Words},
     resolve::Resolved,
+    underlay,
 };
 
 /// Everything that can wake the engine.
@@ -32,6 +34,7 @@ pub(crate) struct Inputs {
     resolved: mpsc::Receiver<Resolved>,
     words: Words,
     read: mpsc::UnboundedReceiver<ReadOrNot>,
+    underlay: underlay::Watch,
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -52,6 +55,8 @@ pub(super) enum Input {
     Word(Word),
     /// The files of a reload were read.
     Read(ReadOrNot),
+    /// A device or an address of the underlay may be there again.
+    Underlay(UnderlayNews),
     /// A name was looked up.
     Resolved(Resolved),
     /// SIGTERM or SIGINT, by its name.
@@ -74,6 +79,7 @@ impl Inputs {
         resolved: mpsc::Receiver<Resolved>,
         words: Words,
         read: mpsc::UnboundedReceiver<ReadOrNot>,
+        underlay: underlay::Watch,
     ) -> io::Result<Inputs> {
         let mut fold = interval(FOLD);
         fold.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,6 +91,7 @@ impl Inputs {
             resolved,
             words,
             read,
+            underlay,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -106,6 +113,7 @@ impl Inputs {
             Some(asked) = self.asked.recv() => Input::Asked(asked),
             Some(word) = self.words.recv() => Input::Word(word),
             Some(read) = self.read.recv() => Input::Read(read),
+            news = self.underlay.next() => Input::Underlay(news),
             Some(resolved) = self.resolved.recv() => Input::Resolved(resolved),
             _ = self.terminate.recv() => Input::Terminate("SIGTERM"),
             _ = self.interrupt.recv() => Input::Terminate("SIGINT"),

@@ -17,6 +17,7 @@ pub(super) struct Journal {
     handshake: Limiter,
     unmatched: Limiter,
     sending: Limiter,
+    binding: Limiter,
     moving: Limiter,
     size: Limiter,
     slow_loss: Limiter,
@@ -30,6 +31,7 @@ impl Journal {
             handshake: Limiter::new(MINUTE),
             unmatched: Limiter::new(Duration::from_secs(300)),
             sending: Limiter::new(MINUTE),
+            binding: Limiter::new(MINUTE),
             moving: Limiter::new(MINUTE),
             size: Limiter::new(MINUTE),
             slow_loss: Limiter::new(Duration::from_secs(86_400)),
@@ -70,6 +72,13 @@ impl Journal {
     pub(super) fn not_sent(&mut self, to: &dyn fmt::Display, error: &dyn fmt::Display, now: Instant) {
         if let Some(before) = self.sending.admit(now) {
             tracing::warn!(channel = self.channel, "cannot send to {to}: {error}{}", Repeated(before));
+        }
+    }
+
+    /// The socket cannot be bound to its network device.
+    pub(super) fn not_bound(&mut self, error: &dyn fmt::Display, now: Instant) {
+        if let Some(before) = self.binding.admit(now) {
+            tracing::error!(channel = self.channel, "{error}; it is tried again{}", Repeated(before));
         }
     }
 

@@ -35,6 +35,7 @@ mod rescue;
 mod settings;
 mod siblings;
 mod tidings;
+mod underlay;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -114,6 +115,8 @@ pub(crate) struct Engine {
     path_news: Vec<ChannelId>,
     /// The MTU of each link that its underlay seemed to leave at first.
     ceilings: BTreeMap<String, u16>,
+    /// Limits what the coming and going of devices may cost.
+    haste: Limiter,
     /// When it is looked whether a narrow underlay is wide again.
     widen_at: Option<Instant>,
     /// Channels of the file that could not be made.
@@ -199,6 +202,7 @@ impl Engine {
             lent: Vec::new(),
             path_news: Vec::new(),
             ceilings: BTreeMap::new(),
+            haste: Limiter::new(underlay::HASTE),
             widen_at: None,
             missing: Vec::new(),
             parting: BTreeSet::new(),
@@ -232,6 +236,7 @@ impl Engine {
                 Input::Deadline => self.handle_deadlines(now),
                 Input::Fold => {
                     self.each_channel(now, |channel| channel.fold(now));
+                    self.bind_to_devices(now);
                     self.waive_hold_downs(now);
                     self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
@@ -242,6 +247,7 @@ impl Engine {
                 }
                 Input::Word(word) => self.handle_word(word, now),
                 Input::Read(read) => self.handle_read(read),
+                Input::Underlay(news) => self.handle_underlay(&news, now),
                 Input::Resolved(resolved) => self.handle_resolved(&resolved, now),
                 Input::Asked(Asked { request: Request::Down { unprotect }, caller }) => {
                     tracing::info!("asked to go down");

@@ -6,17 +6,18 @@ use meshtun_dataplane::{ChannelId, Command};
 use meshtun_proto::channel::path_mtu::RAISE_AFTER;
 
 use super::{Engine, pending::Then};
-use crate::{Error, keeper::Survey, surroundings};
+use crate::{Error, channels, keeper::Survey, surroundings};
 
 impl Engine {
     /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
     pub(super) fn lower_mtu(&mut self, id: ChannelId, datagram: usize, now: Instant) {
-        let Some(endpoint) = self.channels.get(&id).map(|channel| channel.endpoint.current()) else { return };
+        let Some(channel) = self.channels.get(&id) else { return };
+        let way = channel.endpoint.current().map(|endpoint| channels::way(&channel.view, endpoint.ip()));
         let asks = |then: &Then| matches!(then, Then::Lower { channel, .. } if *channel == id);
-        match endpoint {
+        match way {
             _ if self.pending.values().any(asks) => {}
-            Some(endpoint) => {
-                let number = self.keeper.measure(endpoint.ip());
+            Some(way) => {
+                let number = self.keeper.measure(way);
                 self.pending.insert(number, Then::Lower { channel: id, datagram });
             }
             None => self.lower_mtu_over(id, datagram, None, now),

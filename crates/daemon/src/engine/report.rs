@@ -83,6 +83,8 @@ fn channel_status(engine: &Engine, channel: &Channel, now: Instant) -> status::C
         state: history.state,
         since: unix(history.since),
         carrier: channel.carrier.is_up(),
+        path: channel.view.path,
+        underlay_device: channel.view.underlay_device.clone(),
         local: channel.udp.local_addr(),
         endpoint: channel.endpoint.current(),
         last_handshake: history.last_handshake.map(unix),

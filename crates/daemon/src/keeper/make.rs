@@ -18,8 +18,8 @@ impl Task {
             let word = match request {
                 Request::Want(number, wish) => Word::Made(number, self.want(wish.0, wish.1).await),
                 Request::Survey(number, view) => Word::Surveyed(number, Box::new(self.survey(&view).await)),
-                Request::Measure(number, remote) => {
-                    Word::Measured(number, self.network.underlay_mtu(remote).await.ok().flatten())
+                Request::Measure(number, way) => {
+                    Word::Measured(number, self.network.underlay_mtu(&way).await.ok().flatten())
                 }
             };
             self.tell(word);

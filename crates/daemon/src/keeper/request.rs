@@ -1,8 +1,7 @@
 //! What is asked of the keeper, and in which order it is done.
 
-use std::net::IpAddr;
-
 use meshtun_config::View;
+use meshtun_netlink::Way;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Number;
@@ -13,7 +12,7 @@ use crate::surroundings::Surroundings;
 pub(super) enum Request {
     Want(Number, Box<(View, Surroundings)>),
     Survey(Number, Box<View>),
-    Measure(Number, IpAddr),
+    Measure(Number, Way),
 }
 
 /// Requests that wait.
@@ -76,8 +75,8 @@ mod tests {
         let mut requests = Requests::new(inbox);
         sender.send(want(1)).unwrap();
         assert!(requests.come().await);
-        let address = "192.0.2.1".parse().unwrap();
-        for request in [Request::Measure(2, address), want(3), Request::Survey(4, Box::new(view())), want(5)] {
+        let way = Way::to("192.0.2.1".parse().unwrap());
+        for request in [Request::Measure(2, way), want(3), Request::Survey(4, Box::new(view())), want(5)] {
             sender.send(request).unwrap();
         }
         assert_eq!(numbers(&requests.take()), [('m', 2), ('s', 4), ('w', 5)]);

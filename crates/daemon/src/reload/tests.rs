@@ -110,3 +110,32 @@ fn the_own_number_is_not_changed_while_the_gateway_runs() {
     let obstacle = obstacle(&gateway(|text| text), &replaced("number = 1", "number = 8")).unwrap();
     assert!(obstacle.contains("from 1 to 8") && obstacle.contains("restart"), "{obstacle}");
 }
+
+#[test]
+fn other_paths_touch_only_the_channels_that_take_them() {
+    let paths = |second: &str| {
+        replaced(
+            "channels = 3",
+            &format!(
+                "channels = 3\npaths = [{{ qvpn1 = {{}}, nvpn1 = {{}} }}, {{ qvpn1 = {second}, nvpn1 = {{ underlay = \"203.0.113.8\" }} }}]"
+            ),
+        )
+    };
+    let old = paths("{ underlay = \"198.51.100.8\" }");
+    let fates = |new: &Gateway| -> Vec<Fate> {
+        let link = &old.view.links[0];
+        link.channels.iter().map(|channel| verdict(&old, new, link, channel).fate).collect()
+    };
+    let moved = paths("{ underlay = \"198.51.100.9\" }");
+    assert_eq!(fates(&moved), [Fate::Stays, Fate::Remade, Fate::Stays]);
+    assert!(
+        describe(&old, &moved).contains(&"channel nq/1: bound to: 198.51.100.8:16417 -> 198.51.100.9:16417".into())
+    );
+    // The same socket, bound to a device besides: nothing ends.
+    let bound = paths("{ underlay = \"198.51.100.8\", device = \"eth1\" }");
+    assert_eq!(fates(&bound), [Fate::Stays; 3]);
+    assert_eq!(describe(&old, &bound), ["channel nq/1: bound to device: none -> eth1"]);
+    let one = gateway(|text| text);
+    assert_eq!(fates(&one), [Fate::Stays, Fate::Remade, Fate::Stays]);
+    assert!(describe(&old, &one).contains(&"channel nq/1: path: 1 -> none".into()), "{:?}", describe(&old, &one));
+}

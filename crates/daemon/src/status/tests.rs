@@ -8,6 +8,8 @@ fn channel(number: u16, state: ChannelState) -> Channel {
         state,
         since: 1_800_000_000,
         carrier: up,
+        path: Some(1),
+        underlay_device: Some("eth0".into()),
         local: "198.51.100.7:6011".parse().unwrap(),
         endpoint: up.then(|| "203.0.113.2:6001".parse().unwrap()),
         last_handshake: up.then_some(1_800_000_060),

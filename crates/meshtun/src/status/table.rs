@@ -2,7 +2,7 @@
 //!
 //! Fits 80 columns over IPv4 and 120 over IPv6.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use meshtun_daemon::status::{Channel, Hooks, Link, Status};
@@ -43,6 +43,7 @@ fn render_link(link: &Link, now: u64) -> String {
         if link.preshared_key { " + PSK" } else { "" },
     );
     wrap(&mut text, &format!("networks {}", networks.join(", ")));
+    write_paths(&mut text, link);
     for line in table(link, now).lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }
@@ -50,6 +51,26 @@ fn render_link(link: &Link, now: u64) -> String {
     write_problems(&mut text, link);
     write_hooks(&mut text, link.hooks.as_ref(), now);
     text
+}
+
+/// The paths that the file lists, and how many of their channels are up.
+fn write_paths(text: &mut String, link: &Link) {
+    let mut paths = BTreeMap::<u16, Vec<&Channel>>::new();
+    for channel in &link.channels {
+        if let Some(path) = channel.path {
+            paths.entry(path).or_default().push(channel);
+        }
+    }
+    for (path, channels) in paths {
+        let local = match channels[0].local.ip() {
+            any if any.is_unspecified() => String::new(),
+            address => format!(", {address}"),
+        };
+        let device = channels[0].underlay_device.as_ref().map(|device| format!(" on {device}")).unwrap_or_default();
+        let devices: Vec<&str> = channels.iter().map(|channel| channel.device.as_str()).collect();
+        let (up, all) = (channels.iter().filter(|channel| channel.carrier).count(), channels.len());
+        wrap(text, &format!("path {path}{local}{device}: {up} of {all} channels up ({})", devices.join(", ")));
+    }
 }
 
 /// Which of the links to a site is used.
@@ -63,7 +84,7 @@ fn use_of(link: &Link) -> &'static str {
 
 /// Why packets were dropped, of all channels together, most frequent first.
 fn write_drops(text: &mut String, link: &Link) {
-    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
+    let mut reasons = BTreeMap::<&str, u64>::new();
     for (reason, n) in link.channels.iter().flat_map(|channel| &channel.dropped) {
         *reasons.entry(reason).or_default() += n;
     }

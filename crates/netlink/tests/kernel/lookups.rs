@@ -1,6 +1,6 @@
 //! The questions that the daemon asks.
 
-use meshtun_netlink::Reach;
+use meshtun_netlink::{Reach, Way};
 
 use crate::support::{carrier, gateway_tests, link, sh};
 
@@ -13,7 +13,8 @@ gateway_tests! {
             ip route add 198.51.100.0/24 via 192.0.2.9 mtu 1300
             ip route add 203.0.113.0/24 via 192.0.2.9 mtu 9000
             ip route add unreachable 198.18.0.0/15");
-        let mtu = async |remote: &str| gateway.network.underlay_mtu(remote.parse().unwrap()).await.unwrap();
+        let way = |remote: &str| Way::to(remote.parse().unwrap());
+        let mtu = async |remote: &str| gateway.network.underlay_mtu(&way(remote)).await.unwrap();
         assert_eq!(mtu("192.0.2.77").await, Some(1400));
         assert_eq!(mtu("fd00:9::77").await, Some(1400));
         assert_eq!(mtu("198.51.100.1").await, Some(1300));
@@ -22,6 +23,32 @@ gateway_tests! {
         sh("ip route del default; ip -6 route del default");
         assert_eq!(mtu("1.2.3.4").await, None);
         assert_eq!(mtu("2001:db8::1").await, None);
+    }
+
+    async fn the_mtu_of_a_way_is_that_of_the_route_for_its_source_and_of_its_device(gateway: Gateway) {
+        sh("ip link add second type veth peer name other
+            ip link set second mtu 1300 up
+            ip link set other up
+            ip address add 198.51.100.7/24 dev second
+            ip address add fd00:51::7/64 dev second nodad
+            ip route add default via 198.51.100.1 table 51 mtu 1280
+            ip rule add from 198.51.100.7 table 51
+            ip tuntap add dev down0 mode tun
+            ip link set down0 mtu 1234");
+        let mtu = async |to: &str, from: Option<&str>, device: Option<&str>| {
+            let from = from.map(|from| from.parse().unwrap());
+            let way = Way { to: to.parse().unwrap(), from, device: device.map(Into::into) };
+            gateway.network.underlay_mtu(&way).await.unwrap()
+        };
+        assert_eq!(mtu("203.0.113.2", None, None).await, Some(1500));
+        assert_eq!(mtu("203.0.113.2", Some("198.51.100.7"), None).await, Some(1280), "by the rule");
+        assert_eq!(mtu("203.0.113.2", Some("198.51.100.99"), None).await, Some(1500), "nobody has the source");
+        for to in ["203.0.113.2", "2001:db8::2"] {
+            assert_eq!(mtu(to, None, Some("second")).await, Some(1300), "{to}");
+            assert_eq!(mtu(to, None, Some("down0")).await, Some(1234), "no way, but a device");
+            assert_eq!(mtu(to, None, Some("third")).await, None, "no such device");
+        }
+        assert_eq!(mtu("fd00:51::9", Some("fd00:51::7"), Some("second")).await, Some(1300));
     }
 
     async fn the_way_to_an_address_is_a_device_local_unreachable_or_none(gateway: Gateway) {

@@ -8,6 +8,7 @@
 //! | `protection.rs` | fail closed: carrier, down, unprotect, and at every moment in between |
 //! | `foreign.rs` | what is not ours is refused, spared, reported |
 //! | `sysctls.rs` | machine-wide settings: recorded, restored, left alone |
+//! | `underlay.rs` | word of devices and addresses that are there again |
 //! | `lookups.rs` | the questions that the daemon asks |
 //! | `support.rs` | rights, a gateway's namespace, a link's desired state |
 //!
@@ -22,3 +23,4 @@ mod lookups;
 mod protection;
 mod support;
 mod sysctls;
+mod underlay;

@@ -185,6 +185,13 @@ impl Liveness {
         self.step(now);
     }
 
+    /// Probes at once, if the channel waits for an answer.
+    pub fn hasten(&mut self, now: Instant) {
+        if self.state != LivenessState::Up || self.is_suspect {
+            self.next_probe = self.next_probe.min(now);
+        }
+    }
+
     /// An authentic message came at this time.
     pub fn heard(&mut self, at: Instant) {
         if at > self.heard {

@@ -43,7 +43,7 @@ pub const WAKE_EVERY: Duration = Duration::from_secs(5);
 const REKEY_JITTER: Duration = Duration::from_millis(334);
 /// The most that passes between a start and the first initiation, so that many channels do not
 /// start at once.
-const START_JITTER: Duration = Duration::from_millis(100);
+pub(super) const START_JITTER: Duration = Duration::from_millis(100);
 
 /// What the channel remembers of the traffic, and when it may initiate.
 pub(super) struct Timers {
@@ -108,6 +108,13 @@ impl Timers {
         if now >= self.asleep_until {
             self.asleep_until = now + WAKE_EVERY;
             self.not_before = self.not_before.min(now);
+        }
+    }
+
+    /// Initiates at this time at the latest, but for a rest that the peer has asked for.
+    pub(super) fn hasten(&mut self, now: Instant, at: Instant) {
+        if self.asleep_until <= now + RETRY_EVERY {
+            self.not_before = self.not_before.min(at);
         }
     }
 

@@ -14,6 +14,8 @@ fn channel(number: u16, state: ChannelState, endpoint: Option<&str>) -> Channel 
         state,
         since: NOW - 11_520,
         carrier: up,
+        path: None,
+        underlay_device: None,
         local: "198.51.100.7:6011".parse().unwrap(),
         endpoint: endpoint.map(|endpoint| endpoint.parse().unwrap()),
         last_handshake: up.then_some(NOW - 62),
@@ -109,6 +111,23 @@ fn the_table_fits_80_columns_over_ipv4_and_120_over_ipv6() {
     };
     assert!(widest("203.0.113.200:16384") <= 80, "{}", render(&status("203.0.113.200:16384"), NOW));
     assert!(widest("[2001:db8:1111:2222:3333:4444:5555:6666]:16384") <= 120);
+}
+
+#[test]
+fn paths_are_told_with_what_is_up_on_each() {
+    let mut status = status("203.0.113.200:16384");
+    for channel in &mut status.links[0].channels {
+        channel.path = Some(channel.channel);
+    }
+    status.links[0].channels[1].local = "[::]:6012".parse().unwrap();
+    status.links[0].channels[0].underlay_device = Some("eth0".into());
+    let text = render(&status, NOW);
+    assert!(
+        text.contains(
+            "\n  path 0, 198.51.100.7 on eth0: 1 of 1 channels up (nq0)\n  path 1: 0 of 1 channels up (nq1)\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
