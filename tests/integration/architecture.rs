@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("netns-lab", &["meshtun-sys", "meshtun-testkit"]),
     ("meshtun-fuzz", &["meshtun-config", "meshtun-offload", "meshtun-openvpn", "meshtun-proto"]),
-    ("meshtun", &["meshtun-config", "meshtun-daemon", "netns-lab"]),
+    ("meshtun", &["meshtun-config", "meshtun-daemon", "meshtun-openvpn", "netns-lab"]),
 ];
 
 /// Crates from elsewhere that only some of ours may use (dev-dependencies aside).

@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod down;
 mod exit;
+mod import;
 mod keygen;
 mod logging;
 mod man;
@@ -40,6 +41,7 @@ enum Command {
     Down(down::Args),
     Reload(reload::Args),
     Status(status::Args),
+    Import(import::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Down(args) => down::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Status(args) => status::run(args),
+        Command::Import(args) => import::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

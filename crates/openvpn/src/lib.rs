@@ -3,6 +3,7 @@
 //! - [`directive`]: configuration files and command lines as words, each with its file and line.
 //! - [`finding`]: what there is to say about any of this, with its place.
 //! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
+//! - [`import`]: configurations into `mesh.toml`.
 //! - [`key`]: the static key file, and which part of it seals and opens.
 //! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice.
 //!
@@ -12,6 +13,7 @@
 
 pub mod directive;
 pub mod finding;
+pub mod import;
 pub mod key;
 pub mod options;
 pub mod packet_id;

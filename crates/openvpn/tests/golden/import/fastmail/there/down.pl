@@ -1,0 +1,2 @@
+#!/usr/bin/perl
+system("ip route delete $net");
