@@ -1,6 +1,7 @@
 //! Arguments, files, error messages and exit codes; no namespaces.
 
 mod files;
+mod import;
 mod keys;
 mod texts;
 
@@ -10,8 +11,8 @@ use std::{
 };
 
 /// Every subcommand; `--help` lists no other.
-const COMMANDS: [&str; 11] =
-    ["keygen", "pubkey", "check", "plan", "up", "down", "reload", "status", "demo", "completions", "man"];
+const COMMANDS: [&str; 12] =
+    ["keygen", "pubkey", "check", "plan", "up", "down", "reload", "status", "import", "demo", "completions", "man"];
 
 /// `meshtun` with these arguments, without whatever the environment says of its directories.
 fn meshtun(arguments: &[&str]) -> Command {
