@@ -53,6 +53,7 @@ fn sound(directive: &Directive, channel: &Channel, context: &Context<'_>) -> Str
         "route" | "route-ipv6" => format!("gateways.{peer}.networks"),
         "up" | "down" | "route-up" => script(directive, channel, peer),
         "tun-mtu" => format!("links.{link}.mtu where it fits; else the MTU is found by probing"),
+        "bind-dev" => format!("links.{link}.paths: `device`"),
         "txqueuelen" => format!("links.{link}.txqueuelen"),
         "proto" if directive.parameter(0).is_some_and(|proto| proto.starts_with("tcp")) => {
             "DECIDE: meshtun speaks UDP; is UDP let through between both ends?".to_owned()
@@ -164,7 +165,7 @@ fn listed(name: &str) -> Option<&'static str> {
         (&["inactive", "session-timeout"], "left out: a channel stays"),
         (&["explicit-exit-notify"], "always so: the peer is told (goodbye)"),
         (&["disable-occ", "opt-verify"], "always so: link and channel are compared in the encryption"),
-        (&["mark", "passtos", "shaper", "bind-dev", "multihome"], "DECIDE: meshtun has no such setting for a channel"),
+        (&["mark", "passtos", "shaper", "multihome"], "DECIDE: meshtun has no such setting for a channel"),
         (
             &["reneg-sec", "reneg-bytes", "reneg-pkts", "hand-window", "tran-window", "tls-timeout"],
             "always so: session keys are new every two minutes",

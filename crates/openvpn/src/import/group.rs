@@ -51,6 +51,7 @@ pub(super) fn group(here: Vec<Channel>, there: Vec<Channel>, wishes: &Wishes, de
     let devices: BTreeSet<String> =
         here.iter().chain(&there).filter_map(|channel| channel.device().map(str::to_owned)).collect();
     let groups = by_peer(pair(here, there, !wishes.there.is_empty(), decisions));
+    ask_about_twins(&groups, decisions);
     let mut mesh = Mesh { gateways: vec![ours(&groups, wishes)], links: Vec::new(), keep_ports: wishes.keep_ports };
     let mut taken = devices.clone();
     let shared = shared_scripts(&groups);
@@ -106,6 +107,20 @@ fn by_peer(pairs: Vec<Pair>) -> Vec<(Option<String>, Vec<Pair>)> {
         });
     }
     groups.into_iter().map(|(_, host, pairs)| (host, pairs)).collect()
+}
+
+/// Files of one name to different machines may be different ways to one.
+fn ask_about_twins(groups: &[(Option<String>, Vec<Pair>)], decisions: &mut Vec<Decision>) {
+    for (number, (host, pairs)) in groups.iter().enumerate() {
+        let stem = stem_of(pairs);
+        let twin = groups[..number].iter().find(|(_, others)| !stem.is_empty() && stem_of(others) == stem);
+        if let (Some(host), Some((Some(other), others))) = (host, twin) {
+            let text = format!(
+                "`{stem}` leads to {other} and to {host}: if both are one gateway, make one link of them, with `paths`"
+            );
+            decisions.push(Decision::new([others[0].here.place("remote"), pairs[0].here.place("remote")], text));
+        }
+    }
 }
 
 /// Scripts that stand in the files of more than one link.

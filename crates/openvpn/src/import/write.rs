@@ -238,6 +238,7 @@ fn write_link(page: &mut Page<'_>, mesh: &Mesh, link: &Link) {
     page.line("name", quoted(&link.name));
     page.line("channels", link.channels.len());
     write_ports(page, mesh, link);
+    write_paths(page, mesh, link);
     write_device(page, link);
     write_timing(page, link);
     write_cautions(page, link);
@@ -274,6 +275,36 @@ fn write_ports(page: &mut Page<'_>, mesh: &Mesh, link: &Link) {
             ),
         );
     }
+}
+
+/// `paths` and `deal`, where channels are bound to different addresses or devices here.
+fn write_paths(page: &mut Page<'_>, mesh: &Mesh, link: &Link) {
+    let way = |channel: &Channel| {
+        let address = channel.local_host().filter(|host| host.parse::<IpAddr>().is_ok());
+        (address.map(str::to_owned), channel.options().bind_dev.clone())
+    };
+    let ways: Vec<_> = link.channels.iter().map(|pair| way(&pair.here)).collect();
+    let mut paths = Vec::new();
+    for way in &ways {
+        if !paths.contains(way) {
+            paths.push(way.clone());
+        }
+    }
+    if paths.len() < 2 && paths.iter().all(|(_, device)| device.is_none()) {
+        return;
+    }
+    let (here, there) = (key(&mesh.gateways[0].name), key(&mesh.gateways[link.peer].name));
+    page.text.push_str("paths = [\n");
+    for (address, device) in &paths {
+        let address = address.as_ref().map(|address| format!("underlay = {}", quoted(address)));
+        let device = device.as_ref().map(|device| format!("device = {}", quoted(device)));
+        let keys = [address, device].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let keys = if keys.is_empty() { "{}".to_owned() } else { format!("{{ {keys} }}") };
+        writeln!(page.text, "    {{ {here} = {keys}, {there} = {{}} }},").expect("a string takes all");
+    }
+    page.text.push_str("]\n");
+    let deal: Vec<_> = ways.iter().map(|way| paths.iter().position(|path| path == way).unwrap_or_default()).collect();
+    page.line("deal", format!("{deal:?}"));
 }
 
 fn write_device(page: &mut Page<'_>, link: &Link) {
@@ -343,7 +374,6 @@ fn write_cautions(page: &mut Page<'_>, link: &Link) {
         ("mark", "packets on the underlay carry no mark: does policy routing need it?"),
         ("passtos", "packets on the underlay carry no copy of the inner type of service"),
         ("shaper", "channels have no rate limit: set `qdisc`, or limit the underlay"),
-        ("bind-dev", "sockets are bound to addresses, not to devices"),
         ("multihome", "sockets are bound to one address: give `listen`"),
     ] {
         let places = given(name);
@@ -354,7 +384,7 @@ fn write_cautions(page: &mut Page<'_>, link: &Link) {
     let more: Vec<Place> =
         here().filter(|c| c.options().remotes.len() > 1).map(|c| c.options().remotes[1].place.clone()).collect();
     if !more.is_empty() {
-        page.decide(more, "a channel has one peer address: only the first `remote` was taken");
+        page.decide(more, "a channel has one peer address: only the first `remote` was taken; `paths` has several ways between two gateways");
     }
     let mut others: Vec<(String, Place)> = Vec::new();
     for (path, facts) in here().flat_map(|c| &c.scripts).filter_map(|script| script.facts.as_ref().ok()) {
