@@ -51,7 +51,7 @@ fn read(source: &Source, side: Side, open: &mut dyn FnMut(Side, &str) -> io::Res
             let candidates = paths(&source.name, options.cd.as_deref(), &script.argv[0], side);
             let (path, content) = first(&candidates, &mut |path| open(side, path));
             let facts = match content {
-                Ok(text) => Ok((path, ScriptFacts::read(&text, &hints(&source.name, &script, options)))),
+                Ok(text) => Ok((path, ScriptFacts::read(&text, &script.argv[1..], &link_names(&source.name, options)))),
                 Err(error) => Err(format!("`{path}` cannot be read: {error}")),
             };
             ScriptRead { directive, script, facts }
@@ -60,12 +60,11 @@ fn read(source: &Source, side: Side, open: &mut dyn FnMut(Side, &str) -> io::Res
     Channel { file: source.name.clone(), side, text: source.text.clone(), reading, parsed, scripts }
 }
 
-/// What a script is called with: its own arguments, and names of the link and of the device.
-fn hints(file: &str, script: &Script, options: &Options) -> Vec<String> {
+/// What a script may know its link by: names of the file and of the device.
+fn link_names(file: &str, options: &Options) -> Vec<String> {
     let device = &options.device.name;
     let names = [names::stem(file), names::stem(device), device.clone()];
-    let names = names.into_iter().filter(|name| !name.is_empty() && name != "tun");
-    script.argv.iter().skip(1).cloned().chain(names).collect()
+    names.into_iter().filter(|name| !name.is_empty() && name != "tun").collect()
 }
 
 /// Where a file may lie that a configuration names. For another machine that is beside the configuration alone.

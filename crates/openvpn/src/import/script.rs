@@ -55,11 +55,13 @@ pub(super) struct Weight {
 }
 
 impl ScriptFacts {
-    /// Reads a script's text. `hints` is what it is called with, its link's name above all: tables are looked up by it.
-    pub(super) fn read(text: &[u8], hints: &[String]) -> Self {
+    /// Reads a script's text. `arguments` is what it is called with; `names` what it may know its link by besides: its
+    /// tables are looked up by both.
+    pub(super) fn read(text: &[u8], arguments: &[String], names: &[String]) -> Self {
+        let hints = [arguments, names].concat();
         let text = String::from_utf8_lossy(text);
         let lines = lines::logical(&text);
-        let variables = Variables::of(&lines, hints);
+        let variables = Variables::of(&lines, arguments, &hints);
         let mut facts = Self { chosen: variables.chooses(), ..Self::default() };
         for line in &lines {
             facts.prefixes_of(line);

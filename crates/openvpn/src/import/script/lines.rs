@@ -26,11 +26,31 @@ pub(super) fn logical(text: &str) -> Vec<Line> {
         if count < MOST_LINES && (bare.ends_with('\\') || is_open_list(&joined)) {
             open = Some((first, joined, count + 1));
         } else {
-            lines.push(Line { number: first, words: words_of(&joined), text: joined });
+            lines.extend(statements(&joined).map(|text| Line {
+                number: first,
+                words: words_of(text),
+                text: text.to_owned(),
+            }));
         }
     }
     lines.extend(open.map(|(number, text, _)| Line { number, words: words_of(&text), text }));
     lines
+}
+
+/// Parts between semicolons that stand outside quotation marks.
+fn statements(text: &str) -> impl Iterator<Item = &str> {
+    let mut quote = None;
+    text.split(move |c: char| match quote {
+        Some(mark) => {
+            quote = quote.filter(|_| c != mark);
+            false
+        }
+        None => {
+            quote = Some(c).filter(|c| matches!(c, '"' | '\''));
+            c == ';'
+        }
+    })
+    .filter(|statement| !statement.trim().is_empty())
 }
 
 /// Up to a `#` that begins a word; one inside a word or behind a `$` is none (`$#list`).
@@ -66,6 +86,13 @@ pub(super) fn words_of(text: &str) -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .fold(Vec::new(), |mut words, word| {
+            // `$ARGV[0]` is `$1` of a shell.
+            if let Some(last) = words.last_mut().filter(|last: &&mut String| *last == "$ARGV")
+                && let Ok(number) = word.parse::<u8>()
+            {
+                *last = format!("${}", u16::from(number) + 1);
+                return words;
+            }
             // `${x}` falls apart at its brace.
             match words.last_mut().filter(|last: &&mut String| matches!(last.as_str(), "$" | "@" | "%")) {
                 Some(sigil) => sigil.push_str(&word),

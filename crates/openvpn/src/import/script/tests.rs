@@ -1,7 +1,7 @@
 use super::*;
 
 fn facts(text: &str) -> ScriptFacts {
-    ScriptFacts::read(text.as_bytes(), &[])
+    ScriptFacts::read(text.as_bytes(), &[], &[])
 }
 
 fn networks(text: &str) -> Vec<String> {
@@ -53,12 +53,29 @@ fn a_table_is_looked_up_by_what_the_script_is_called_with() {
     let text = "my %nets = (\n nq => ['10.202.0.0/16'],\n sq => [qw(10.204.0.0/16 10.205.0.0/16)],\n);\nfor my $net (@{$nets{$link}}) { system(\"ip route add $net dev $dev\"); }\n";
     let networks = |hints: &[&str]| {
         let hints: Vec<_> = hints.iter().map(|&hint| hint.to_owned()).collect();
-        let facts = ScriptFacts::read(text.as_bytes(), &hints);
+        let facts = ScriptFacts::read(text.as_bytes(), &hints, &[]);
         (facts.chosen, facts.networks.iter().map(|found| found.what.to_string()).collect::<Vec<_>>())
     };
     assert_eq!(networks(&["nq"]), (true, vec!["10.202.0.0/16".to_owned()]));
     assert_eq!(networks(&["up", "sq"]), (true, vec!["10.204.0.0/16".to_owned(), "10.205.0.0/16".to_owned()]));
     assert_eq!((networks(&["x"]).0, networks(&["x"]).1.len()), (false, 3));
+}
+
+#[test]
+fn what_a_script_is_called_with_stands_for_its_parameters() {
+    let arguments = ["10.202.0.0/16", "10.207.0.1"].map(str::to_owned);
+    for text in [
+        "net=$1; src=$2\nip route replace $net src $src dev $3",
+        "#!/bin/sh\nip route add $1 src ${2} dev tun0\n",
+        "my ($net, $src, $dev) = @ARGV;\nsystem(\"ip route add $net src $src dev $dev\");",
+        "my $net = shift;\nmy $src = shift @ARGV;\nsystem(\"ip route add $net src $src dev $dev\");",
+        "system('ip', 'route', 'add', $ARGV[0], 'src', $ARGV[1]);",
+    ] {
+        let facts = ScriptFacts::read(text.as_bytes(), &arguments, &[]);
+        let networks: Vec<_> = facts.networks.iter().map(|found| found.what.to_string()).collect();
+        assert_eq!(networks, ["10.202.0.0/16"], "{text}: {facts:?}");
+        assert!(facts.sources.iter().any(|found| found.what.to_string() == "10.207.0.1"), "{text}: {facts:?}");
+    }
 }
 
 #[test]

@@ -14,8 +14,16 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    pub(super) fn of(lines: &[Line], hints: &[String]) -> Self {
+    /// `arguments` is what the script is called with, `hints` is that and more that it knows itself by.
+    pub(super) fn of(lines: &[Line], arguments: &[String], hints: &[String]) -> Self {
         let mut variables = Self { all: BTreeMap::new(), keyed: BTreeMap::new(), hints: hints.to_vec() };
+        variables.all.insert("ARGV".to_owned(), arguments.to_vec());
+        variables.all.extend((1..).zip(arguments).map(|(number, word)| (number.to_string(), vec![word.clone()])));
+        let mut shifted = arguments.iter();
+        let outside = lines.iter().take_while(|line| line.words.first().is_none_or(|word| word != "sub"));
+        for (name, values) in outside.flat_map(|line| taken(line, arguments, &mut shifted)) {
+            variables.all.entry(name).or_default().push(values);
+        }
         for line in lines {
             if let Some((name, values)) = assignment(line) {
                 for (key, values) in keyed(line) {
@@ -85,6 +93,20 @@ fn assignment(line: &Line) -> Option<(String, Vec<String>)> {
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     let skip = super::lines::words_of(left).len();
     is_name.then(|| (name.to_owned(), line.words.iter().skip(skip).filter(|word| *word != "qw").cloned().collect()))
+}
+
+/// `my ($a, $b) = @ARGV` and `my $a = shift` in Perl, outside of functions.
+fn taken(line: &Line, arguments: &[String], shifted: &mut std::slice::Iter<'_, String>) -> Vec<(String, String)> {
+    let Some((left, right)) = line.text.split_once('=') else { return Vec::new() };
+    let right = super::lines::words_of(right);
+    let names: Vec<String> =
+        super::lines::words_of(left).into_iter().filter(|word| word != "my" && word != "our").collect();
+    let bare = |name: &String| name.trim_start_matches('$').to_owned();
+    match (right.first().map(String::as_str), names.as_slice()) {
+        (Some("@ARGV"), names) => names.iter().map(bare).zip(arguments.iter().cloned()).collect(),
+        (Some("shift"), [name]) => shifted.next().map(|word| (bare(name), word.clone())).into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// `key => values` of a table: the words between one `=>` and the key before the next.
