@@ -18,14 +18,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "meshtun-daemon",
         &["meshtun-config", "meshtun-dataplane", "meshtun-netlink", "meshtun-offload", "meshtun-proto", "meshtun-sys"],
     ),
+    ("meshtun-stand-in", &["meshtun-dataplane", "meshtun-netlink", "meshtun-openvpn", "meshtun-sys"]),
     ("netns-lab", &["meshtun-sys", "meshtun-testkit"]),
     ("meshtun-fuzz", &["meshtun-config", "meshtun-offload", "meshtun-openvpn", "meshtun-proto"]),
-    ("meshtun", &["meshtun-config", "meshtun-daemon", "meshtun-openvpn", "netns-lab"]),
+    ("meshtun", &["meshtun-config", "meshtun-daemon", "meshtun-openvpn", "meshtun-stand-in", "netns-lab"]),
 ];
 
 /// Crates from elsewhere that only some of ours may use (dev-dependencies aside).
 const ONLY_FOR: &[(&str, &[&str])] = &[
-    ("tokio", &["meshtun-netlink", "meshtun-daemon", "netns-lab", "meshtun"]),
+    ("tokio", &["meshtun-netlink", "meshtun-daemon", "meshtun-stand-in", "netns-lab", "meshtun"]),
     ("libc", &["meshtun-sys"]),
     ("rustix", &["meshtun-sys"]),
     ("socket2", &["meshtun-sys"]),

@@ -15,6 +15,7 @@
 //! - `paths`: a link over two underlays, one of which goes and comes back.
 //! - `reload`: a new file on a running daemon.
 //! - `scenarios`: channels blocked and gateways killed under load, as `netns-lab run` plays it.
+//! - `openvpn`: a process in OpenVPN's place, beside the program itself.
 //! - `processors`: where the threads that carry packets run.
 //! - `hostile`: datagrams and inner packets that nobody should have sent, and things that are missing or busy.
 //! - `wireguard`: plain WireGuard at the other end.
@@ -32,6 +33,7 @@ mod hooks;
 mod hostile;
 mod kernel;
 mod liveness;
+mod openvpn;
 mod paths;
 mod processors;
 mod reload;

@@ -10,6 +10,7 @@ mod import;
 mod keygen;
 mod logging;
 mod man;
+mod openvpn;
 mod output;
 mod paths;
 mod places;
@@ -43,11 +44,15 @@ enum Command {
     Status(status::Args),
     Import(import::Args),
     Demo(demo::Args),
+    Openvpn(openvpn::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
 
 fn main() -> ExitCode {
+    if let Some(arguments) = openvpn::called_so() {
+        return openvpn::start(arguments);
+    }
     let outcome = match Cli::parse().command {
         Command::Keygen(args) => keygen::run(args),
         Command::Pubkey(args) => pubkey::run(args),
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Import(args) => import::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Openvpn(args) => return openvpn::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };

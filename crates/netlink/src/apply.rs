@@ -43,7 +43,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn is_there_already(&self) -> bool {
+    pub(crate) fn is_there_already(&self) -> bool {
         const EEXIST: i32 = 17;
         matches!(self, Failure::Kernel(error) if error.errno() == EEXIST)
     }
@@ -284,7 +284,7 @@ pub(crate) fn family(address: IpAddr) -> AddressFamily {
     }
 }
 
-async fn existing(connection: &Connection, name: &str) -> Result<ActualDevice, Failure> {
+pub(crate) async fn existing(connection: &Connection, name: &str) -> Result<ActualDevice, Failure> {
     let device = read::device(connection, Which::Name(name)).await?;
     device.ok_or_else(|| Failure::NoDevice(name.to_owned()))
 }

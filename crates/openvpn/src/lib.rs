@@ -5,6 +5,7 @@
 //! - [`options`]: the words as validated, typed [`Options`](options::Options), and what there is to say about them.
 //! - [`import`]: configurations into `mesh.toml`.
 //! - [`key`]: the static key file, and which part of it seals and opens.
+//! - [`text`]: log lines, the status file, the management interface: OpenVPN's words.
 //! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice.
 //!
 //! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
@@ -17,4 +18,5 @@ pub mod import;
 pub mod key;
 pub mod options;
 pub mod packet_id;
+pub mod text;
 pub mod wire;

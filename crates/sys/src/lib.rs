@@ -13,13 +13,17 @@
 //! | [`netns`] | network and user namespaces: made, entered, pinned |
 //! | [`capture`] | packet sockets with classic BPF filters |
 //! | [`lock`], [`capability`], [`process`] | one daemon at a time, what we may do, children |
+//! | [`identity`], [`background`], [`clock`] | another user, another session, civil time |
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod background;
 pub mod capability;
 pub mod capture;
+pub mod clock;
 pub mod device;
 pub mod epoll;
 pub mod event;
+pub mod identity;
 mod ioctl;
 pub mod lock;
 pub mod netns;

@@ -1,6 +1,6 @@
 //! Children and process ids.
 
-use std::{io, os::unix::process::CommandExt, process::Command};
+use std::{ffi::CString, io, os::unix::process::CommandExt, process::Command};
 
 use rustix::process::{
     Pid, Resource, Rlimit, geteuid, getppid, getrlimit, kill_process, kill_process_group,
@@ -52,6 +52,36 @@ pub fn die_with_parent(command: &mut Command) {
             if orphaned { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
         })
     };
+}
+
+/// A child that runs this program with exactly these arguments, the program's name as the first of them, and exactly this
+/// environment, in this order. The program is not looked for: its name is a path.
+///
+/// Starting it fails where it cannot be run. More can be set on the command, but neither arguments nor variables.
+///
+/// # Errors
+/// `InvalidInput` without a program, or for a zero byte in a word.
+pub fn exactly<'a>(argv: &[String], environment: impl Iterator<Item = (&'a str, &'a str)>) -> io::Result<Command> {
+    let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let argv = argv.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
+    let environment = environment.map(|(name, value)| CString::new(format!("{name}={value}")));
+    let environment = environment.collect::<Result<Vec<_>, _>>()?;
+    let mut command = Command::new(program);
+    // SAFETY: runs between fork and exec. The lists of pointers are made there: they cannot be sent to the child otherwise, and
+    // their memory comes from the allocator, which the C library keeps usable after fork.
+    unsafe {
+        command.pre_exec(move || {
+            let (words, variables) = (pointers(&argv), pointers(&environment));
+            libc::execve(argv[0].as_ptr(), words.as_ptr(), variables.as_ptr());
+            Err(io::Error::last_os_error())
+        })
+    };
+    Ok(command)
+}
+
+/// A list that ends with a null pointer, as execve(2) takes it.
+fn pointers(words: &[CString]) -> Vec<*const libc::c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// Sends `signal` to the process `pid`, and to no group.
@@ -112,6 +142,21 @@ mod tests {
         let raised = raise_open_files_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!((raised, limit.current), (limit.maximum, limit.maximum));
+    }
+
+    #[test]
+    fn a_program_gets_its_variables_in_the_order_given_and_no_others() {
+        let argv = ["/bin/cat", "/proc/self/environ"].map(str::to_owned);
+        let output = exactly(&argv, [("b", "2"), ("a", "1"), ("c", "")].into_iter()).unwrap().output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "b=2\0a=1\0c=\0");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_started_and_none_is_looked_for() {
+        for name in ["/nonexistent", "cat"] {
+            let started = exactly(&[name.to_owned()], std::iter::empty()).unwrap().spawn();
+            assert_eq!(started.unwrap_err().kind(), io::ErrorKind::NotFound, "{name}");
+        }
     }
 
     #[test]

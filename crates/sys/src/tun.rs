@@ -54,6 +54,20 @@ impl Tun {
         Ok(tun)
     }
 
+    /// Opens a tun device that goes when this does, unless it is a persistent one that was there before; with carrier. A name
+    /// that ends in `%d` gets the first free number. Set as by [`Self::attach`] otherwise.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub fn open(name: &str) -> Result<Tun, AttachError> {
+        let fd = attach::open_own(name)?;
+        let failed = |error| AttachError::from_io(name, error);
+        let name = ioctl::interface_name(&attach::attached_interface(&fd).map_err(failed)?);
+        let tun = Tun { fd, name };
+        tun.set_offloads(TunOffloads::default()).map_err(failed)?;
+        Ok(tun)
+    }
+
     /// The name under which the device was attached.
     pub fn name(&self) -> &str {
         &self.name

@@ -8,6 +8,7 @@
 //! kernel knew at once: no route, no neighbour, device down, refused by a local rule.
 
 mod bind;
+mod discovery;
 mod endpoint;
 mod message;
 
@@ -21,6 +22,7 @@ use std::{
 use socket2::Socket;
 
 pub use bind::{BindError, UdpOptions};
+pub use discovery::Discovery;
 pub use endpoint::Endpoint;
 
 /// The most datagrams in one train (`UDP_MAX_SEGMENTS` before Linux 6.9, which has 128).
@@ -42,6 +44,8 @@ pub struct Udp {
     local: SocketAddr,
     gso: AtomicBool,
     gro: bool,
+    /// The kernel cuts datagrams that are longer than the path's MTU, but only those that are no part of a train.
+    cuts: AtomicBool,
 }
 
 /// Which offloads the socket has.
@@ -86,7 +90,7 @@ impl Udp {
         let socket = bind::open(options)?;
         let local = bind::local_address(&socket, options)?;
         let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
-        Ok(Udp { socket, local, gso: AtomicBool::new(gso), gro })
+        Ok(Udp { socket, local, gso: AtomicBool::new(gso), gro, cuts: AtomicBool::new(false) })
     }
 
     /// Takes over a socket that another process bound, with what waits in it; none if it is no UDP socket bound as the
@@ -102,7 +106,7 @@ impl Udp {
         bind::set(&socket, options)?;
         bind::bind_device(&socket, options)?;
         let UdpOffloads { gso, gro } = bind::probe_offloads(&socket, options);
-        Ok(Some(Udp { socket, local: options.local, gso: AtomicBool::new(gso), gro }))
+        Ok(Some(Udp { socket, local: options.local, gso: AtomicBool::new(gso), gro, cuts: AtomicBool::new(false) }))
     }
 
     /// Binds the socket to the device that is called so now, besides its address, or to no device; the device's index.
@@ -134,6 +138,8 @@ impl Udp {
 
     /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
     ///
+    /// Datagrams that the kernel shall cut ([`Self::set_discovery`]) go out one by one if they have to be.
+    ///
     /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams
     /// have gone, and sending the train again repeats these (the peer's replay window drops them).
     ///
@@ -151,7 +157,14 @@ impl Udp {
         if !self.gso.load(Ordering::Relaxed) {
             return message::send_all(&self.socket, to, bytes, segment);
         }
-        message::send_train(&self.socket, to, bytes, segment)
+        match message::send_train(&self.socket, to, bytes, segment) {
+            Err(error)
+                if self.cuts.load(Ordering::Relaxed) && (is_message_too_long(&error) || is_gso_unsupported(&error)) =>
+            {
+                message::send_all(&self.socket, to, bytes, segment)
+            }
+            sent => sent,
+        }
     }
 
     /// Sends a train datagram by datagram (`sendmmsg`) and tells how many bytes went out: whole datagrams, fewer than

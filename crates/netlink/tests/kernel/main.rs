@@ -10,6 +10,7 @@
 //! | `sysctls.rs` | machine-wide settings: recorded, restored, left alone |
 //! | `underlay.rs` | word of devices and addresses that are there again |
 //! | `lookups.rs` | the questions that the daemon asks |
+//! | `plain.rs` | one address or route at a time, of nobody in particular |
 //! | `support.rs` | rights, a gateway's namespace, a link's desired state |
 //!
 //! As root, or as an ordinary user through a user namespace; where neither goes a test says so on standard error, and
@@ -20,6 +21,7 @@ mod changes;
 mod foreign;
 mod heal;
 mod lookups;
+mod plain;
 mod protection;
 mod support;
 mod sysctls;

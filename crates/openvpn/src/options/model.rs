@@ -57,6 +57,8 @@ pub struct Options {
     pub bind_dev: Option<String>,
     /// `remote`, in order. Empty: wait for whoever authenticates.
     pub remotes: Vec<Remote>,
+    /// `rport`, `port`: the peer's port where no remote says otherwise, for the environment of scripts.
+    pub remote_port: u16,
     /// `remote-random`: begin with any of the remotes.
     pub remote_random: bool,
     /// `float`: accept authenticated packets from any address, and answer there.
@@ -237,6 +239,7 @@ impl Options {
             bind_ipv6_only: false,
             bind_dev: None,
             remotes: Vec::new(),
+            remote_port: 1194,
             remote_random: false,
             float: false,
             resolv_retry: None,

@@ -142,6 +142,16 @@ pub fn create(name: &str) -> Result<(), AttachError> {
     set_persistent(&fd, true).map_err(other)
 }
 
+/// Opens a tun device that lasts as long as the descriptor, or one that is persistent and there already, with carrier. Where
+/// the name ends in `%d` the kernel chooses the number.
+pub(super) fn open_own(name: &str) -> Result<OwnedFd, AttachError> {
+    let other = |error| AttachError::from_io(name, error);
+    let fd = open(name)?;
+    once_free(|| set_interface(&fd, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR)).map_err(other)?;
+    set_header(&fd).map_err(other)?;
+    Ok(fd)
+}
+
 /// Makes a tap device that lasts as long as the descriptor; fails if the interface exists.
 pub(super) fn create_tap(name: &str) -> Result<OwnedFd, AttachError> {
     let other = |error| AttachError::from_io(name, error);

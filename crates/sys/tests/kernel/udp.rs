@@ -9,7 +9,7 @@ use std::{
 use meshtun_sys::{
     epoll::{Epoll, Events, Interest},
     netns::Namespace,
-    udp::{self, BindError, Endpoint, MAX_SEGMENTS, MAX_TRAIN, Received, Udp, UdpOffloads, UdpOptions},
+    udp::{self, BindError, Discovery, Endpoint, MAX_SEGMENTS, MAX_TRAIN, Received, Udp, UdpOffloads, UdpOptions},
 };
 
 use crate::{
@@ -222,6 +222,22 @@ netns_tests! {
             arrived.extend_from_slice(&buffer[..received.len]);
         }
         assert!(arrived == train);
+    }
+
+    fn a_datagram_that_is_longer_than_the_path_is_refused_or_cut_as_it_was_chosen() {
+        let (left, right, _cable) = pair();
+        let (datagram, mut buffer) = (pattern(2000), vec![0; 65535]);
+        assert!(udp::is_message_too_long(&left.send_to(&datagram, &endpoint(&right)).unwrap_err()));
+        left.set_discovery(Discovery::Always).unwrap();
+        assert!(udp::is_message_too_long(&left.send_to(&datagram, &endpoint(&right)).unwrap_err()));
+        for cut in [Discovery::Wanted, Discovery::Never] {
+            left.set_discovery(cut).unwrap();
+            left.send_to(&datagram, &endpoint(&right)).unwrap();
+            assert_eq!(receive(&right, &mut buffer).len, datagram.len());
+            left.send_train(&endpoint(&right), &[&datagram[..], &datagram[..]].concat(), datagram.len()).unwrap();
+            assert_eq!([0; 2].map(|_| receive(&right, &mut buffer).len), [datagram.len(); 2]);
+            assert!(left.offloads().gso, "shorter ones go by trains");
+        }
     }
 
     fn a_route_that_refuses_everything_looks_like_a_kernel_without_gso_until_each_is_sent() {

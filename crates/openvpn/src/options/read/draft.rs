@@ -164,6 +164,7 @@ impl Draft {
 
     /// `status` and `management` with what belongs to them.
     pub(super) fn put_together(&mut self) {
+        self.options.remote_port = self.remote_port;
         self.options.status =
             self.status.take().map(|(path, every)| Status { path, every, version: self.status_version });
         let extra = std::mem::take(&mut self.management_extra);

@@ -1,0 +1,48 @@
+//! What is said of packets that are dropped (crypto.c, socket.c, packet_id.c).
+
+use std::net::SocketAddr;
+
+use super::socket_address;
+use crate::packet_id::PacketId;
+
+/// A packet whose id was refused; `time` is the id's time as [`stamp`](super::stamp) gives it.
+#[must_use]
+pub fn replayed(id: PacketId, time: &str) -> String {
+    let number = id.id;
+    let at = if id.time == 0 { String::new() } else { format!(" / time = ({}) {time}", id.time) };
+    format!(
+        "Authenticate/Decrypt packet error: bad packet ID (may be a replay): [ #{number}{at} ] -- see the man page entry for \
+         --replay-window for more info or silence this warning with --mute-replay-warnings"
+    )
+}
+
+/// A packet that came from somebody else.
+#[must_use]
+pub fn rejected(from: SocketAddr, expected: Option<SocketAddr>) -> String {
+    format!(
+        "TCP/UDP: Incoming packet rejected from {}[{}], expected peer address: {} (allow this incoming source address/port by \
+         removing --remote or adding --float)",
+        socket_address(Some(from)),
+        // AF_INET, AF_INET6.
+        if from.is_ipv4() { 2 } else { 10 },
+        socket_address(expected)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_refused_in_openvpns_words() {
+        let line = replayed(PacketId { time: 1_795_290_981, id: 7 }, "2026-11-21 19:56:21");
+        assert!(
+            line.contains("(may be a replay): [ #7 / time = (1795290981) 2026-11-21 19:56:21 ] -- see the man page")
+        );
+        let line = rejected("10.99.0.2:6001".parse().unwrap(), "10.99.0.2:6002".parse().ok());
+        assert!(line.starts_with(
+            "TCP/UDP: Incoming packet rejected from [AF_INET]10.99.0.2:6001[2], expected peer address: \
+             [AF_INET]10.99.0.2:6002 (allow this"
+        ));
+    }
+}

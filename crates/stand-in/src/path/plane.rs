@@ -1,0 +1,191 @@
+//! With a device: the data plane carries, and tells this thread what concerns it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Instant,
+};
+
+use meshtun_dataplane::{
+    ChannelId, ChannelParts, Command, Counters, DataPlane, DropReason, Event as PlaneEvent, Events, Filter, Format,
+    PlaneConfig, ReceiveSession, SendSession, Transport,
+};
+use meshtun_openvpn::text::Statistics;
+use tokio::io::unix::AsyncFd;
+
+use super::{Event, Refusal, Waiting, watch};
+use crate::{
+    device::Device,
+    fatal::Fatal,
+    link::Carrier,
+    wire::{SESSION, memory::Newest},
+};
+
+/// A session in the data plane.
+#[derive(Debug)]
+pub(crate) struct Carrying {
+    /// None once it has ended.
+    plane: Option<DataPlane>,
+    events: Events,
+    wake: AsyncFd<OwnedFd>,
+    counters: Arc<Counters>,
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    confirmed: bool,
+    newest: Newest,
+    /// The time that every packet carries.
+    sent: u32,
+    /// From before there was a device.
+    before: Statistics,
+    said: Option<Instant>,
+    heard: Option<Instant>,
+    /// An event that was looked at too early.
+    kept: Option<PlaneEvent>,
+}
+
+const CHANNEL: ChannelId = ChannelId(0);
+
+/// One for each way.
+const WORKERS: usize = 2;
+
+impl Carrying {
+    pub(super) fn new(waiting: Waiting, device: &Device) -> Result<Carrying, Fatal> {
+        let (newest, sent) = waiting.memory();
+        let newest = newest.clone();
+        let Waiting { link, outgoing, incoming, anybody, said, heard, statistics: before, .. } = waiting;
+        let failed = |error: io::Error| Fatal::new(format_args!("cannot watch the data plane: {error}"));
+        // Where there is one processor, two workers are no worse than one; several processes share them all.
+        let config = PlaneConfig { cpus: (0..WORKERS).collect(), pin: false, apart: true };
+        let (mut plane, events) = DataPlane::start(&config).map_err(Fatal::new)?;
+        let wake = events.as_fd().try_clone_to_owned().and_then(watch).map_err(failed)?;
+        let Carrier::Udp(udp) = link.carrier;
+        let mut first = vec![
+            Command::InstallReceive(ReceiveSession::Other(Box::new(incoming))),
+            Command::InstallSend(SendSession::Other(Box::new(outgoing))),
+            Command::Use(SESSION),
+            Command::Admit(SESSION),
+        ];
+        if let (false, Some(remote)) = (anybody, link.remote) {
+            first.push(Command::Sources(vec![remote]));
+        }
+        let parts = ChannelParts {
+            tun: Arc::clone(&device.tun),
+            transport: Transport::Udp(udp),
+            format: Format::Sole,
+            mtu: device.mtu,
+            endpoint: link.remote,
+            filter: Arc::new(Filter::all()),
+            first,
+        };
+        let counters = plane.add_channel(CHANNEL, parts).map_err(Fatal::new)?;
+        Ok(Carrying {
+            plane: Some(plane),
+            events,
+            wake,
+            counters,
+            local: link.local,
+            remote: link.remote,
+            confirmed: heard.is_some(),
+            newest,
+            sent,
+            before,
+            said,
+            heard,
+            kept: None,
+        })
+    }
+
+    /// The next event. May be dropped at any time.
+    pub(super) async fn event(&mut self) -> Event {
+        loop {
+            while let Some(event) = self.kept.take().or_else(|| self.events.poll_event()) {
+                if let Some(event) = self.translate(event) {
+                    return event;
+                }
+            }
+            match self.wake.readable().await {
+                Ok(mut ready) => {
+                    ready.clear_ready();
+                    // Before the queues are looked at: what comes later wakes again.
+                    let _spurious = self.events.acknowledge();
+                }
+                Err(error) => return Event::Broken(format!("the data plane cannot be heard: {error}")),
+            }
+        }
+    }
+
+    fn translate(&mut self, event: PlaneEvent) -> Option<Event> {
+        match event {
+            PlaneEvent::Confirmed { .. } => self.confirm(),
+            PlaneEvent::Moved { from, .. } => {
+                self.confirmed = true;
+                self.remote = Some(from);
+                self.order(Command::Endpoint(from));
+                Some(Event::Heard(from))
+            }
+            PlaneEvent::Frame { plaintext, .. } => Some(Event::Frame(plaintext.into())),
+            PlaneEvent::Refused { from, reason: DropReason::WrongPeer, .. } => {
+                Some(Event::Refused(Refusal::Source(from)))
+            }
+            PlaneEvent::Refused { reason: DropReason::Replayed, why, .. } => Some(Event::Refused(Refusal::Replay(why))),
+            PlaneEvent::Refused { why, .. } => Some(Event::Refused(Refusal::Packet(why))),
+            PlaneEvent::TooBigForUnderlay { datagram, .. } => Some(Event::TooBig(datagram)),
+            PlaneEvent::Failed { half, error, .. } => Some(Event::Broken(format!("{half:?}: {error}"))),
+            PlaneEvent::Handshake { .. } | PlaneEvent::UnknownSession { .. } | PlaneEvent::OffloadLost { .. } => None,
+        }
+    }
+
+    /// The first authentic packet. If it came from elsewhere than expected, the next event says so.
+    fn confirm(&mut self) -> Option<Event> {
+        self.kept = self.events.poll_event();
+        let moves = matches!(self.kept, Some(PlaneEvent::Moved { .. }));
+        if std::mem::replace(&mut self.confirmed, true) || moves {
+            return None;
+        }
+        self.remote.map(Event::Heard)
+    }
+
+    pub(super) fn send(&self, frame: Vec<u8>) {
+        self.order(Command::Seal { session: SESSION, plaintext: frame });
+    }
+
+    fn order(&self, command: Command) {
+        if let Some(plane) = &self.plane {
+            plane.send(CHANNEL, command);
+        }
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        let counted = self.counters.snapshot();
+        let Statistics { link_read, link_write, auth_read, .. } = self.before;
+        Statistics {
+            tun_read: counted.sending.bytes,
+            tun_write: counted.receiving.bytes,
+            link_read: link_read + counted.receiving.wire_bytes,
+            link_write: link_write + counted.sending.wire_bytes,
+            auth_read: auth_read + counted.receiving.authentic_bytes,
+        }
+    }
+
+    pub(super) fn said_and_heard(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.counters.said().or(self.said), self.counters.heard().or(self.heard))
+    }
+
+    pub(super) fn ends(&self) -> (SocketAddr, Option<SocketAddr>) {
+        (self.local, self.remote)
+    }
+
+    pub(super) fn memory(&self) -> (&Newest, u32) {
+        (&self.newest, self.sent)
+    }
+}
+
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        if let Some(plane) = self.plane.take() {
+            plane.shutdown();
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! One session: from a pause to a signal (init.c, `init_instance`; openvpn.c, `tunnel_point_to_point`).
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshtun_openvpn::{
+    options::{Compression, Options, PingTimeout, Protocol},
+    text::{Ending, Level, Origin, Signal, rejected, socket_address},
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Process, pause::Wish};
+use crate::{
+    environment::Environment,
+    fatal::Fatal,
+    link::{Carrier, Link, NoPlan, Plan},
+    log::told,
+    management::State,
+    path::{Event, Path, Refusal},
+    peer::{Action, Peer},
+    signals::remapped,
+    status::StatusFile,
+    wire,
+};
+
+/// A session on its way.
+#[derive(Debug)]
+pub(super) struct Session {
+    path: Option<Path>,
+    peer: Peer,
+    status: Option<StatusFile>,
+    /// The peer was heard, and everything is done that waits for that.
+    up: bool,
+    /// When routes are due.
+    routes_at: Option<Instant>,
+    /// All routes are there.
+    all_routes: bool,
+    /// The process is about to exit: how many more goodbyes are to be said, and why it ends.
+    leaving: Option<(u32, Ending)>,
+}
+
+/// What is told in the log and to the service runner at the end of a beginning.
+const COMPLETED: &str = "Initialization Sequence Completed";
+
+impl Process {
+    /// Runs a session and closes what it opened.
+    pub(super) async fn session(&mut self, environment: &mut Environment) -> Result<Ending, Fatal> {
+        if let Some(ending) = self.startup_pause().await {
+            self.close(ending, None, environment).await?;
+            return Ok(ending);
+        }
+        self.scripts.note_security(self.has_scripts());
+        let status = self.options.status.as_ref().and_then(|status| StatusFile::open(status, &self.log));
+        self.tell_ciphers();
+        let mut session = Session {
+            path: None,
+            peer: Peer::new(&self.options, Instant::now()),
+            status,
+            up: false,
+            routes_at: None,
+            all_routes: true,
+            leaving: None,
+        };
+        let ending = match self.converse(&mut session, environment).await {
+            Ok(ending) => ending,
+            Err(fatal) => {
+                self.keep(session.path.take());
+                return Err(fatal);
+            }
+        };
+        self.failures = if session.up { 0 } else { self.failures.saturating_add(1) };
+        if !session.up && ending.signal == Signal::Usr1 {
+            self.remote = self.remote.wrapping_add(1);
+        }
+        if let (Some(status), Some(path)) = (&mut session.status, &session.path) {
+            status.write(&self.statistics(&path.statistics()), Instant::now(), &self.log);
+        }
+        self.close(ending, session.path, environment).await?;
+        Ok(ending)
+    }
+
+    async fn converse(&mut self, session: &mut Session, environment: &mut Environment) -> Result<Ending, Fatal> {
+        if !self.options.up_delay {
+            session.all_routes = self.open_tunnel(None, environment).await?;
+        }
+        let link = match self.connect().await? {
+            Ok(link) => link,
+            Err(ending) => return Ok(ending),
+        };
+        let wire = wire::make(&self.options, &self.key, link.protocol, &self.memory)?;
+        let anybody = self.options.float || link.remote.is_none();
+        let mut path = Path::new(link, wire, anybody)?;
+        if let Some(tunnel) = self.tunnel.as_ref().filter(|_| !self.options.up_delay) {
+            path = path.carry(&tunnel.device)?;
+        }
+        session.path = Some(path);
+        if self.options.up_delay {
+            if self.first {
+                self.privileges.note_delay(&self.log);
+            }
+        } else {
+            self.privileges.drop_now(&self.log)?;
+        }
+        session.peer = Peer::new(&self.options, Instant::now());
+        let mut tick = interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let path = session.path.as_mut();
+            let event = async {
+                match path {
+                    Some(path) => path.event().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let ending = tokio::select! {
+                biased;
+                wish = self.next_wish() => self.grant(wish, session),
+                _ = tick.tick() => self.tick(session, environment).await?,
+                event = event => self.take(event, session, environment).await?,
+            };
+            if let Some(ending) = ending {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Names resolved, a socket opened, for TCP a connection made.
+    async fn connect(&mut self) -> Result<Result<Link, Ending>, Fatal> {
+        let (options, log) = (self.options.clone(), self.log.clone());
+        let remote = self.remote().cloned();
+        let kept = self.heard_at.filter(|_| options.persist_remote_ip);
+        let plan = Plan::make(&options, remote.as_ref(), kept, &log);
+        let plan = match self.unless_interrupted(plan).await {
+            Err(ending) => return Ok(Err(ending)),
+            Ok(Err(NoPlan::Remote)) => {
+                let why = "Could not determine IPv4/IPv6 protocol";
+                self.log.say(Level::RESOLVE, why);
+                return Ok(Err(self.soft(Signal::Usr1, why)));
+            }
+            Ok(Err(NoPlan::Local(host))) => {
+                return Err(Fatal::new(format_args!("Could not resolve local address: {host}")));
+            }
+            Ok(Ok(plan)) => plan,
+        };
+        if plan.protocol != Protocol::Udp {
+            return Err(Fatal::new("TCP is not served yet: use `proto udp` at both ends"));
+        }
+        let udp = plan.open_udp(&self.options, &self.log)?;
+        let local = udp.local_addr();
+        let link = Link { carrier: Carrier::Udp(Arc::new(udp)), protocol: plan.protocol, local, remote: plan.remote };
+        plan.tell(&link, &self.log);
+        Ok(Ok(link))
+    }
+
+    /// Does what a signal or a client of the management interface wants.
+    fn grant(&mut self, wish: Wish, session: &mut Session) -> Option<Ending> {
+        match wish {
+            Wish::End(ending) => self.leave(ending, session),
+            wish => {
+                let counted = session.path.as_ref().map(Path::statistics).unwrap_or_default();
+                self.answer(wish, &counted);
+                None
+            }
+        }
+    }
+
+    /// `explicit-exit-notify`: the peer is told before the process exits.
+    fn leave(&mut self, ending: Ending, session: &mut Session) -> Option<Ending> {
+        let notices =
+            self.options.explicit_exit_notify.filter(|_| ending.signal.is_exit() && session.leaving.is_none());
+        let notices = notices.filter(|notices| *notices > 0 && session.path.is_some());
+        let Some(notices) = notices else { return Some(ending) };
+        self.log.info(format_args!("{} received, sending exit notification to peer", ending.signal.name()));
+        if let Some(path) = &mut session.path {
+            path.send(Peer::goodbye());
+        }
+        session.leaving = Some((notices, ending));
+        None
+    }
+
+    /// Once a second: timers, the status file, the management interface, what is to be kept.
+    async fn tick(&mut self, session: &mut Session, environment: &mut Environment) -> Result<Option<Ending>, Fatal> {
+        let now = Instant::now();
+        let Some(path) = &mut session.path else { return Ok(None) };
+        if let Some((left, ending)) = &mut session.leaving {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                return Ok(Some(Ending { origin: Origin::Soft, text: Some("exit-with-notification"), ..*ending }));
+            }
+            path.send(Peer::goodbye());
+        }
+        let counted = path.statistics();
+        let (newest, sent) = path.memory();
+        self.memory.keep(newest, sent, &self.log);
+        if let Some(management) = &mut self.management {
+            management.count(&counted, now);
+        }
+        if session.status.as_ref().is_some_and(|status| status.is_due(now)) {
+            let lines = self.statistics(&counted);
+            if let Some(status) = &mut session.status {
+                status.write(&lines, now, &self.log);
+            }
+        }
+        let (said, heard) = path.said_and_heard();
+        let actions = session.peer.tick(now, said, heard);
+        let ending = self.act(actions, session);
+        if ending.is_none() && session.routes_at.is_some_and(|at| now >= at) {
+            session.routes_at = None;
+            session.all_routes &= self.add_routes(environment).await?;
+            self.complete(session)?;
+        }
+        Ok(ending)
+    }
+
+    fn act(&mut self, actions: Vec<Action>, session: &mut Session) -> Option<Ending> {
+        for action in actions {
+            match action {
+                Action::Send(frame) => {
+                    if let Some(path) = &mut session.path {
+                        path.send(frame);
+                    }
+                }
+                Action::Say(level, text) => self.log.say(level, text),
+                Action::End(signal, why) => return Some(remapped(Ending::soft(signal, why), &self.options)),
+            }
+        }
+        None
+    }
+
+    /// Something happened on the way of packets.
+    async fn take(
+        &mut self,
+        event: Event,
+        session: &mut Session,
+        environment: &mut Environment,
+    ) -> Result<Option<Ending>, Fatal> {
+        match event {
+            Event::Heard(from) => self.meet(from, session, environment).await?,
+            Event::Frame(payload) => {
+                let actions = session.peer.frame(&payload);
+                return Ok(self.act(actions, session));
+            }
+            Event::Refused(refusal) => self.tell_refusal(refusal, session),
+            Event::TooBig(length) => self.log.say(
+                Level::LINK,
+                format_args!("write UDP: Message too long (fd=-1,code=90): {length} bytes; use --mssfix or --fragment"),
+            ),
+            Event::Trouble(error) => self.log.say(Level::LINK, format_args!("read UDP: {}", told(&error))),
+            Event::Reset(code) => {
+                self.log.say(Level::STREAM, format_args!("Connection reset, restarting [{code}]"));
+                return Ok(Some(self.soft(Signal::Usr1, "connection-reset")));
+            }
+            Event::Broken(why) => {
+                self.log.say(Level::ERROR, format_args!("ERROR: the tunnel is broken, restarting: {why}"));
+                return Ok(Some(self.soft(Signal::Usr1, "error")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell_refusal(&self, refusal: Refusal, session: &Session) {
+        match refusal {
+            Refusal::Source(from) => {
+                let expected = session.path.as_ref().and_then(|path| path.ends().1);
+                self.log.say(Level::LINK, rejected(from, expected));
+            }
+            Refusal::Packet(why) => self.log.say(Level::CRYPT, why),
+            Refusal::Replay(why) => self.log.say(Level::REPLAY, why),
+        }
+    }
+
+    /// The peer was heard for the first time, or from another address.
+    async fn meet(
+        &mut self,
+        from: SocketAddr,
+        session: &mut Session,
+        environment: &mut Environment,
+    ) -> Result<(), Fatal> {
+        self.heard_at = Some(from);
+        self.log.info(format_args!("Peer Connection Initiated with {}", socket_address(Some(from))));
+        self.run_ipchange(from, environment).await?;
+        if std::mem::replace(&mut session.up, true) {
+            return Ok(());
+        }
+        if self.options.up_delay {
+            session.all_routes = self.open_tunnel(Some(from.ip()), environment).await?;
+            if let (Some(path), Some(tunnel)) = (session.path.take(), &self.tunnel) {
+                session.path = Some(path.carry(&tunnel.device)?);
+            }
+        }
+        match self.options.route_delay {
+            Some(delay) => session.routes_at = Some(Instant::now() + delay.delay),
+            None => self.complete(session)?,
+        }
+        self.tell_session();
+        Ok(())
+    }
+
+    /// All is set up.
+    fn complete(&mut self, session: &Session) -> Result<(), Fatal> {
+        self.privileges.drop_now(&self.log)?;
+        if session.all_routes {
+            self.notifier.tell(&format!("STATUS={COMPLETED}"));
+            self.log.info(COMPLETED);
+        } else {
+            self.notifier.tell(&format!("STATUS=Failed to start up: {COMPLETED} With Errors\nERRNO=1"));
+            self.log.info(format_args!("{COMPLETED} With Errors"));
+        }
+        let mut ends = self.tunnel_ends();
+        if let Some((local, remote)) = session.path.as_ref().map(Path::ends) {
+            (ends.local, ends.remote) = (Some(local), remote);
+        }
+        let detail = if session.all_routes { "SUCCESS" } else { "ROUTE_ERROR" };
+        self.tell_state(State::Connected, detail, &ends);
+        Ok(())
+    }
+
+    /// Keeps what must outlive a session, and ends the way of its packets.
+    pub(super) fn keep(&mut self, path: Option<Path>) {
+        if let Some(path) = path {
+            let (newest, sent) = path.memory();
+            self.memory.keep(newest, sent, &self.log);
+        }
+    }
+
+    fn tell_ciphers(&self) {
+        let Options { cipher, digest, .. } = &self.options;
+        for way in ["Outgoing", "Incoming"] {
+            let (name, bits) = (cipher.name(), cipher.key_len() * 8);
+            let line = format!("{way} Static Key Encryption: Cipher '{name}' initialized with {bits} bit key");
+            self.log.say(Level::LOW, line);
+            let (name, bits) = (digest.name(), digest.len() * 8);
+            let line =
+                format!("{way} Static Key Encryption: Using {bits} bit message hash '{name}' for HMAC authentication");
+            self.log.say(Level::LOW, line);
+        }
+    }
+
+    /// What is in force (init.c, `do_print_data_channel_mtu_parms` and after).
+    fn tell_session(&self) {
+        let Options { cipher, digest, ping, ping_timeout, .. } = &self.options;
+        let compression = match self.options.compression {
+            Compression::None => "",
+            _ => ", compression: stub only, nothing is compressed",
+        };
+        let line = format!("Data Channel: cipher '{}', auth '{}'{compression}", cipher.name(), digest.name());
+        self.log.say(Level::HANDSHAKE, line);
+        let mut timers: Vec<String> = ping.map(|every| format!("ping {}", every.as_secs())).into_iter().collect();
+        timers.extend(ping_timeout.map(|timeout| match timeout {
+            PingTimeout::Restart(after) => format!("ping-restart {}", after.as_secs()),
+            PingTimeout::Exit(after) => format!("ping-exit {}", after.as_secs()),
+        }));
+        if !timers.is_empty() {
+            self.log.say(Level::HANDSHAKE, format_args!("Timers: {}", timers.join(", ")));
+        }
+        if let Some(notices) = self.options.explicit_exit_notify {
+            self.log.say(Level::HANDSHAKE, format_args!("Protocol options: explicit-exit-notify {notices}"));
+        }
+    }
+}

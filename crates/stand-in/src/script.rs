@@ -1,0 +1,117 @@
+//! Programs that the configuration names: run without a shell, waited for (run_command.c).
+
+use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use meshtun_openvpn::options::{Script, ScriptSecurity};
+use meshtun_sys::process;
+
+use crate::{environment::Environment, fatal::Fatal, log::Log};
+
+/// Runs scripts, if it may.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    security: ScriptSecurity,
+    log: Log,
+    warned: bool,
+}
+
+/// What a failing script means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// The process ends.
+    End,
+    /// It is logged.
+    GoOn,
+}
+
+impl Scripts {
+    pub(crate) fn new(security: ScriptSecurity, log: Log) -> Scripts {
+        Scripts { security, log, warned: false }
+    }
+
+    /// What is said at the start of each session (init.c, `do_option_warnings`).
+    pub(crate) fn note_security(&self, any: bool) {
+        if self.security >= ScriptSecurity::Scripts {
+            self.log.warning(
+                "NOTE: the current --script-security setting may allow this configuration to call user-defined scripts",
+            );
+        } else if any {
+            self.log.warning(
+                "NOTE: starting with OpenVPN 2.1, '--script-security 2' or higher is required to call user-defined \
+                 scripts or executables",
+            );
+        }
+    }
+
+    /// Runs `script` with these arguments behind its own and waits for it. `title` is the option's name, as it is logged.
+    pub(crate) async fn run(
+        &mut self,
+        script: &Script,
+        arguments: &[String],
+        environment: &Environment,
+        title: &str,
+        on_failure: OnFailure,
+    ) -> Result<(), Fatal> {
+        let Some(failure) = self.failure(script, arguments, environment).await else { return Ok(()) };
+        let told = format!("WARNING: Failed running command ({title}): {failure}");
+        match on_failure {
+            OnFailure::End => Err(Fatal::new(told)),
+            OnFailure::GoOn => {
+                self.log.warning(told);
+                Ok(())
+            }
+        }
+    }
+
+    async fn failure(&mut self, script: &Script, arguments: &[String], environment: &Environment) -> Option<String> {
+        if self.security < ScriptSecurity::Scripts {
+            if !std::mem::replace(&mut self.warned, true) {
+                self.log.warning(
+                    "WARNING: External program may not be called unless '--script-security 2' or higher is enabled. See \
+                     --help text or man page for detailed info.",
+                );
+            }
+            return Some("disallowed by script-security setting".to_owned());
+        }
+        let argv: Vec<String> = script.argv.iter().chain(arguments).cloned().collect();
+        match execute(&argv, environment).await {
+            Ok(status) => judged(status),
+            Err(_) => Some("could not execute external program".to_owned()),
+        }
+    }
+}
+
+async fn execute(argv: &[String], environment: &Environment) -> io::Result<ExitStatus> {
+    tokio::process::Command::from(process::exactly(argv, environment.iter())?).status().await
+}
+
+/// What is wrong with how a program ended; nothing if it ended well (run_command.c, `system_error_message`).
+fn judged(status: ExitStatus) -> Option<String> {
+    /// What OpenVPN's child ends with where there is nothing to run.
+    const NOT_EXECUTED: i32 = 127;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => None,
+        (Some(NOT_EXECUTED), _) => Some("could not execute external program".to_owned()),
+        (Some(code), _) => Some(format!("external program exited with error status: {code}")),
+        (None, _) => Some("external program did not exit normally".to_owned()),
+    }
+}
+
+/// The line that is logged before `up`, `down` and their like run (argv.c, `argv_msg`).
+pub(crate) fn command_line(script: &Script, arguments: &[String]) -> String {
+    let words: Vec<&str> = script.argv.iter().chain(arguments).map(String::as_str).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_are_told_as_openvpn_tells_them() {
+        assert_eq!(judged(ExitStatus::from_raw(0)), None);
+        assert_eq!(judged(ExitStatus::from_raw(3 << 8)).unwrap(), "external program exited with error status: 3");
+        assert_eq!(judged(ExitStatus::from_raw(127 << 8)).unwrap(), "could not execute external program");
+        assert_eq!(judged(ExitStatus::from_raw(9)).unwrap(), "external program did not exit normally");
+    }
+}

@@ -1,0 +1,43 @@
+//! What becomes of datagrams that are longer than the path's MTU.
+
+use std::{ffi::c_int, io, net::SocketAddr, sync::atomic::Ordering};
+
+use super::Udp;
+use crate::option;
+
+/// Path MTU discovery of a socket (`IP_MTU_DISCOVER`, ip(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// Never: routers may cut every datagram.
+    Never,
+    /// The kernel cuts what is longer than the path's MTU, as far as it knows it.
+    Wanted,
+    /// What is longer than the path's MTU, as far as the kernel knows it, is refused.
+    Always,
+}
+
+impl Udp {
+    /// Chooses what [`Udp::bind`] has chosen otherwise.
+    ///
+    /// # Errors
+    /// The kernel's; none is expected.
+    pub fn set_discovery(&self, discovery: Discovery) -> io::Result<()> {
+        let (four, six) = match discovery {
+            Discovery::Never => (libc::IP_PMTUDISC_DONT, libc::IPV6_PMTUDISC_DONT),
+            Discovery::Wanted => (libc::IP_PMTUDISC_WANT, libc::IPV6_PMTUDISC_WANT),
+            Discovery::Always => (libc::IP_PMTUDISC_DO, libc::IPV6_PMTUDISC_DO),
+        };
+        self.set_both((libc::IP_MTU_DISCOVER, four), (libc::IPV6_MTU_DISCOVER, six))?;
+        self.cuts.store(discovery != Discovery::Always, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// An option of IPv4, and its like of IPv6 where the socket has that too.
+    fn set_both(&self, four: (c_int, c_int), six: (c_int, c_int)) -> io::Result<()> {
+        option::set_int(&self.socket, libc::IPPROTO_IP, four.0, four.1)?;
+        match self.local {
+            SocketAddr::V6(_) => option::set_int(&self.socket, libc::IPPROTO_IPV6, six.0, six.1),
+            SocketAddr::V4(_) => Ok(()),
+        }
+    }
+}
