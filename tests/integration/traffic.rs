@@ -1,5 +1,6 @@
 //! TCP and UDP through a link, IPv4 and IPv6, order within a flow.
 
+mod clamp;
 mod counters;
 mod iperf;
 mod mtu;

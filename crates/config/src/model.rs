@@ -114,6 +114,8 @@ pub struct Link {
     pub cipher: Cipher,
     /// Whether packets pass that are not between the two gateways' networks.
     pub transit: bool,
+    /// Whether TCP's maximum segment size is lowered to the MTU.
+    pub clamp_mss: bool,
     /// File of the pre-shared key, relative names resolved against the folder of mesh.toml.
     pub preshared_key_file: Option<PathBuf>,
     /// How its channels are probed, unless plain WireGuard stands at an end.

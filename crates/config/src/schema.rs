@@ -132,6 +132,7 @@ pub(crate) const DEFAULTS: Section = Section {
         QDISC,
         CIPHER,
         TRANSIT,
+        CLAMP_MSS,
         Key {
             name: "weight",
             kind: "integer, 1 to 256",
@@ -241,6 +242,7 @@ pub(crate) const LINK: Section = Section {
         inherited(QDISC),
         inherited(CIPHER),
         inherited(TRANSIT),
+        inherited(CLAMP_MSS),
         Key {
             name: "weight",
             kind: "integer or one for each channel, 1 to 256",
@@ -438,6 +440,14 @@ const TRANSIT: Key = Key {
     preset: Preset::Is("false"),
     example: "false",
     doc: "let packets pass that are not from the one gateway's networks to the other's",
+};
+
+const CLAMP_MSS: Key = Key {
+    name: "clamp_mss",
+    kind: "boolean",
+    preset: Preset::Is("false"),
+    example: "false",
+    doc: "lower TCP's maximum segment size to the MTU, in both directions: for hosts that never hear of the MTU, as their ICMP is blocked",
 };
 
 const PROBE_TABLE: Key = Key {

@@ -52,6 +52,8 @@ pub struct LinkView {
     pub cipher: Cipher,
     /// Whether packets pass that are not between the two gateways' networks.
     pub transit: bool,
+    /// Whether TCP's maximum segment size is lowered to the MTU.
+    pub clamp_mss: bool,
     /// The tun devices' queue length in packets.
     pub txqueuelen: u32,
     /// The tun devices' root queueing discipline; none: the kernel's default.
@@ -221,6 +223,7 @@ fn link_view(link: &Link, own: &Gateway, by_name: &HashMap<&str, &Gateway>) -> O
         mtu: link.mtu,
         cipher: link.cipher,
         transit: link.transit,
+        clamp_mss: link.clamp_mss,
         txqueuelen: link.txqueuelen,
         qdisc: link.qdisc.clone(),
         probe: link.probe,

@@ -7,7 +7,9 @@ use std::{
 };
 
 use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
-use meshtun_dataplane::{ChannelId, ChannelParts as Halves, Counters, DataPlane, Filter, Format, Transport};
+use meshtun_dataplane::{
+    ChannelId, ChannelParts as Halves, ClampMss, Command, Counters, DataPlane, Filter, Format, Transport,
+};
 use meshtun_netlink::Way;
 use meshtun_proto::{
     Suite,
@@ -128,7 +130,7 @@ pub(crate) fn make_one(
         mtu,
         endpoint: fixed_endpoint(channel),
         filter: Arc::new(filter(&gateway.view, link, channel)),
-        first: Vec::new(),
+        first: vec![Command::ClampMss(clamp_mss(link))],
     };
     let conversation = conversation(gateway, link, channel)?;
     let counters = plane.add_channel_again(id, halves, counters)?;
@@ -142,6 +144,11 @@ fn fixed_endpoint(channel: &ChannelView) -> Option<SocketAddr> {
         RemoteEndpoint { host: Host::Address(address), port } => Some(SocketAddr::new(*address, *port)),
         RemoteEndpoint { host: Host::Name(_), .. } => None,
     }
+}
+
+/// To what a link's channels lower the segment sizes of TCP.
+pub(crate) fn clamp_mss(link: &LinkView) -> ClampMss {
+    if link.clamp_mss { ClampMss::ToMtu } else { ClampMss::Off }
 }
 
 /// Which inner packets may come out of a channel.

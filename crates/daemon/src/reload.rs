@@ -148,6 +148,7 @@ fn changed(old: &Gateway, new: &Gateway, before: &LinkView, after: &LinkView, li
     note("qdisc", &shown(before.qdisc.as_ref()), &shown(after.qdisc.as_ref()));
     note("hooks", &programs(&before.hooks), &programs(&after.hooks));
     note("transit", &before.transit.to_string(), &after.transit.to_string());
+    note("clamp_mss", &before.clamp_mss.to_string(), &after.clamp_mss.to_string());
     note("probe", &before.probe.to_string(), &after.probe.to_string());
     let secret = |gateway: &Gateway| gateway.preshared_keys.get(name).map(|key| *key.as_bytes());
     if secret(old) != secret(new) {

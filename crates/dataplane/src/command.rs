@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use crate::{DropReason, Filter, ReceiveSession, SendSession};
+use crate::{ClampMss, DropReason, Filter, ReceiveSession, SendSession};
 
 /// A channel's number in this process, chosen by the control side and never used again while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +49,8 @@ pub enum Command {
     Filter(Arc<Filter>),
     /// The tun device's MTU in bytes: padding does not go beyond it.
     Mtu(u16),
+    /// To what the maximum segment size of TCP connections is lowered. It is left alone unless told otherwise.
+    ClampMss(ClampMss),
 }
 
 impl Command {
@@ -60,12 +62,12 @@ impl Command {
         match self {
             Command::Retire(session) => (Some(Command::Retire(session)), Some(Command::Retire(session))),
             Command::Endpoint(endpoint) => (Some(Command::Endpoint(endpoint)), Some(Command::Endpoint(endpoint))),
+            Command::Mtu(mtu) => (Some(Command::Mtu(mtu)), Some(Command::Mtu(mtu))),
+            Command::ClampMss(how) => (Some(Command::ClampMss(how)), Some(Command::ClampMss(how))),
             Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {
                 (None, Some(self))
             }
-            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {
-                (Some(self), None)
-            }
+            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } => (Some(self), None),
         }
     }
 }

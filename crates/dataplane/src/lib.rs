@@ -35,6 +35,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod clamp;
 mod command;
 mod counters;
 mod events;
@@ -49,6 +50,7 @@ mod transport;
 mod turn;
 mod worker;
 
+pub use clamp::ClampMss;
 pub use command::{ChannelId, Command, Event, Half};
 pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, SendSnapshot};
 pub use events::Events;

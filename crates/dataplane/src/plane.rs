@@ -169,6 +169,7 @@ impl DataPlane {
             format: parts.format,
             endpoint: parts.endpoint,
             filter: parts.filter,
+            mtu: parts.mtu,
             joining,
             counters: Arc::clone(&counters),
             events,

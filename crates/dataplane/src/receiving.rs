@@ -16,6 +16,7 @@ use std::{
 
 use meshtun_offload::{
     coalesce::{Item, Joining, MAX_SEGMENTS},
+    mss,
     packet::{self, Addresses},
     virtio::VirtioNetHdr,
 };
@@ -29,6 +30,7 @@ use meshtun_sys::{
 use self::sessions::Sessions;
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
+    clamp::Clamp,
     counters::ReceiveCounters,
     events::EventSender,
     scratch::{PLACE, PLACES, Scratch},
@@ -63,6 +65,7 @@ pub(crate) struct ReceivingParts {
     pub(crate) format: Format,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) filter: Arc<Filter>,
+    pub(crate) mtu: u16,
     pub(crate) joining: Joining,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: EventSender,
@@ -75,6 +78,7 @@ pub(crate) struct ReceivingHalf {
     udp: Arc<Udp>,
     endpoint: Option<Endpoint>,
     filter: Arc<Filter>,
+    clamp: Clamp,
     format: Format,
     sessions: Sessions,
     /// From where datagrams may come; from anywhere if there is none.
@@ -101,6 +105,7 @@ impl ReceivingHalf {
             udp,
             endpoint: parts.endpoint.map(Endpoint::from),
             filter: parts.filter,
+            clamp: Clamp::new(parts.mtu),
             format: parts.format,
             sessions: Sessions::new(),
             sources: Vec::new(),
@@ -166,8 +171,10 @@ impl ReceivingHalf {
             Command::Retire(session) => self.sessions.retire(session),
             Command::Sources(sources) => self.sources = sources.into_iter().map(Endpoint::from).collect(),
             Command::Filter(filter) => self.filter = filter,
+            Command::Mtu(mtu) => self.clamp.set_mtu(mtu),
+            Command::ClampMss(how) => self.clamp.set(how),
             Command::Endpoint(endpoint) => self.endpoint = Some(endpoint.into()),
-            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } | Command::Mtu(_) => {}
+            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } => {}
         }
     }
 
@@ -285,6 +292,9 @@ impl ReceivingHalf {
         match self.admit(bytes, may_pass) {
             Ok(length) => {
                 let packet = plaintext.start..plaintext.start + length;
+                if let Some(longest) = self.clamp.longest {
+                    mss::clamp(&mut scratch.received[packet.clone()], longest, false);
+                }
                 scratch.coalescer.push(&scratch.received, packet);
                 if scratch.coalescer.is_full() {
                     self.write_or_fail(scratch);
@@ -303,15 +313,21 @@ impl ReceivingHalf {
         let header = VirtioNetHdr::default().encode();
         let receiving = &self.counters.receiving;
         match admit(packet, may_pass, &self.filter, receiving) {
-            Ok(length) => match self.tun.write(&[IoSlice::new(&header), IoSlice::new(&packet[..length])]) {
-                Ok(_) => {
-                    receiving.super_packets.add(1);
-                    receiving.packets.add(1);
-                    receiving.bytes.add(length as u64);
+            Ok(length) => {
+                let packet = &mut packet[..length];
+                if let Some(longest) = self.clamp.longest {
+                    mss::clamp(packet, longest, false);
                 }
-                Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, 1),
-                Err(_) => receiving.drops.add(DropReason::DeviceError, 1),
-            },
+                match self.tun.write(&[IoSlice::new(&header), IoSlice::new(packet)]) {
+                    Ok(_) => {
+                        receiving.super_packets.add(1);
+                        receiving.packets.add(1);
+                        receiving.bytes.add(length as u64);
+                    }
+                    Err(error) if tun::is_down(&error) => receiving.drops.add(DropReason::DeviceDown, 1),
+                    Err(_) => receiving.drops.add(DropReason::DeviceError, 1),
+                }
+            }
             Err(reason) => receiving.drops.add(reason, 1),
         }
     }

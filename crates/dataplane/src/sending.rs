@@ -12,6 +12,7 @@ mod wire;
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use meshtun_offload::{
+    mss,
     split::{Split, SplitError},
     train::{Room, Train},
     virtio::{GSO_UDP_L4, VirtioNetHdr},
@@ -28,6 +29,7 @@ use self::{
 };
 use crate::{
     ChannelId, Command, Counters, Datagrams, DropReason, Event, Half, Pieces, SendSession, Transport,
+    clamp::Clamp,
     events::EventSender,
     queue::Queue,
     scratch::Scratch,
@@ -72,6 +74,7 @@ pub(crate) struct SendingHalf {
     loans: Loans,
     wire: Wire,
     mtu: usize,
+    clamp: Clamp,
     queue: Queue,
     /// The worker's round in which it last had a turn.
     pub(crate) round: u64,
@@ -88,6 +91,7 @@ impl SendingHalf {
             tun: Arc::clone(&parts.tun),
             loans: Loans::default(),
             mtu: parts.mtu.into(),
+            clamp: Clamp::new(parts.mtu),
             wire: Wire::new(parts)?,
             queue: Queue::new(),
             round: 0,
@@ -111,6 +115,7 @@ impl SendingHalf {
         let mut packer = Packer {
             key,
             mtu: self.mtu,
+            longest: self.clamp.longest,
             train: Train::new(&mut scratch.train[..]),
             room: Room::Open,
             load: Load::default(),
@@ -186,7 +191,11 @@ impl SendingHalf {
             Command::Retire(session) => self.retire(session),
             Command::Seal { session, plaintext } => self.seal_frame(session, &plaintext, scratch),
             Command::Endpoint(endpoint) => self.wire.endpoint = Some(endpoint.into()),
-            Command::Mtu(mtu) => self.mtu = mtu.into(),
+            Command::Mtu(mtu) => {
+                self.mtu = mtu.into();
+                self.clamp.set_mtu(mtu);
+            }
+            Command::ClampMss(how) => self.clamp.set(how),
             Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {}
         }
     }
@@ -317,6 +326,8 @@ fn live_key(keys: &mut [Key], session: u32, now: Instant) -> Option<&mut SendSes
 struct Packer<'a> {
     key: &'a mut SendSession,
     mtu: usize,
+    /// What packets of TCP connections shall have at most, if their SYNs are to say so.
+    longest: Option<u16>,
     train: Train<&'a mut [u8]>,
     /// What the last segment left in it.
     room: Room,
@@ -332,6 +343,9 @@ impl Packer<'_> {
             return sending.drops.add(DropReason::BadSuperPacket, 1);
         };
         sending.super_packets.add(1);
+        if let Some(longest) = self.longest.filter(|_| !header.is_gso()) {
+            mss::clamp(packet, longest, header.needs_csum());
+        }
         let mut segments = match Split::new(header, packet, self.mtu) {
             Ok(segments) => segments,
             Err(error) => {

@@ -46,7 +46,8 @@ fn every_key_of_the_example_that_is_commented_out_is_right_as_well() {
 #[test]
 fn the_example_without_what_has_a_default_means_the_same() {
     let example = example();
-    let defaults = ["base_port", "txqueuelen", "transit", "channels", "weight", "cipher", "priority", "peer"];
+    let defaults =
+        ["base_port", "txqueuelen", "transit", "clamp_mss", "channels", "weight", "cipher", "priority", "peer"];
     let has_default = |line: &str| defaults.iter().any(|key| line.starts_with(&format!("{key} = ")));
     let shorter: Vec<&str> = example.lines().filter(|line| !has_default(line)).collect();
     assert!(shorter.len() + 6 < example.lines().count());

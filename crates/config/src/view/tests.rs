@@ -179,8 +179,8 @@ fn gateways_without_an_address_of_their_own_can_have_paths() {
 
 #[test]
 fn a_link_says_what_it_says_and_else_what_the_defaults_say() {
-    let defaults = "[defaults]\nchannels = 2\nmtu = 1400\ntxqueuelen = 100\nqdisc = \"sfq\"\ncipher = \"aes-256-gcm\"\ntransit = true\nweight = 3\npreshared_key_file = \"all.psk\"\n";
-    let own = "channels = 3\nmtu = 1300\ntxqueuelen = 7\nqdisc = \"fq\"\ncipher = \"chacha20-poly1305\"\ntransit = false\nweight = [1, 2, 256]\npreshared_key_file = \"/k/ac.psk\"\n";
+    let defaults = "[defaults]\nchannels = 2\nmtu = 1400\ntxqueuelen = 100\nqdisc = \"sfq\"\ncipher = \"aes-256-gcm\"\ntransit = true\nclamp_mss = true\nweight = 3\npreshared_key_file = \"all.psk\"\n";
+    let own = "channels = 3\nmtu = 1300\ntxqueuelen = 7\nqdisc = \"fq\"\ncipher = \"chacha20-poly1305\"\ntransit = false\nclamp_mss = false\nweight = [1, 2, 256]\npreshared_key_file = \"/k/ac.psk\"\n";
     let text = [
         defaults.to_owned(),
         gateway("a", 1, A, V4[0]),
@@ -193,12 +193,15 @@ fn a_link_says_what_it_says_and_else_what_the_defaults_say() {
     let summary = |link: &LinkView| {
         let weights: Vec<u16> = link.channels.iter().map(|channel| channel.weight).collect();
         let file = link.preshared_key_file.as_ref().map(|file| file.display().to_string());
-        (weights, link.mtu, link.txqueuelen, link.qdisc.clone(), link.cipher, link.transit, file)
+        (weights, link.mtu, link.txqueuelen, link.qdisc.clone(), link.cipher, (link.transit, link.clamp_mss), file)
     };
     let (psk, sfq) = (Some("/etc/meshtun/all.psk".to_owned()), Some("sfq".to_owned()));
-    assert_eq!(summary(&view.links[0]), (vec![3, 3], Some(1400), 100, sfq, Cipher::Aes256Gcm, true, psk));
+    assert_eq!(summary(&view.links[0]), (vec![3, 3], Some(1400), 100, sfq, Cipher::Aes256Gcm, (true, true), psk));
     let (psk, fq) = (Some("/k/ac.psk".to_owned()), Some("fq".to_owned()));
-    assert_eq!(summary(&view.links[1]), (vec![1, 2, 256], Some(1300), 7, fq, Cipher::ChaCha20Poly1305, false, psk));
+    assert_eq!(
+        summary(&view.links[1]),
+        (vec![1, 2, 256], Some(1300), 7, fq, Cipher::ChaCha20Poly1305, (false, false), psk)
+    );
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn a_link_without_anything_has_the_documented_defaults() {
     let view = two(V4[0], V4[1], "").view(&A).unwrap();
     let link = &view.links[0];
     assert_eq!(link.channels.iter().map(|channel| channel.weight).collect::<Vec<_>>(), [1, 1, 1, 1]);
-    assert_eq!((link.mtu, link.txqueuelen, &link.qdisc), (None, 500, &None));
+    assert_eq!((link.mtu, link.clamp_mss, link.txqueuelen, &link.qdisc), (None, false, 500, &None));
     assert_eq!((link.cipher, link.transit, &link.preshared_key_file), (Cipher::ChaCha20Poly1305, false, &None));
 }
 

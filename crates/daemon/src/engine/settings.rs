@@ -51,6 +51,9 @@ impl Engine {
             let link = self.links[place].view.clone();
             let Some(view) = link.channels.iter().find(|view| view.number == channel.view.number) else { continue };
             let before = old.view.links.iter().find(|before| before.name == link.name);
+            if before.is_none_or(|before| before.clamp_mss != link.clamp_mss) {
+                self.plane.send(*id, Command::ClampMss(channels::clamp_mss(&link)));
+            }
             let before = before.map(|before| Admission::of(&old.view, before));
             if before != Some(Admission::of(&self.gateway.view, &link)) {
                 let filter = channels::filter(&self.gateway.view, &link, view);

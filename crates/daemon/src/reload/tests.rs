@@ -46,6 +46,7 @@ fn settings_leave_the_channels_alone_and_are_told() {
         ("channels = 3", "channels = 3\nweight = [1, 2, 1]", "channel nq/1: weight: 1 -> 2"),
         ("channels = 3", "channels = 3\nmtu = 1400", "link nq: mtu: none -> 1400"),
         ("channels = 3", "channels = 3\ntransit = true", "link nq: transit: false -> true"),
+        ("channels = 3", "channels = 3\nclamp_mss = true", "link nq: clamp_mss: false -> true"),
         (
             "channels = 3",
             "channels = 3\nprobe = { interval = \"50ms\" }",

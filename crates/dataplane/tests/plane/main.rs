@@ -7,6 +7,7 @@
 
 mod bench;
 mod carrying;
+mod clamping;
 mod dropping;
 mod loans;
 mod sessions;
