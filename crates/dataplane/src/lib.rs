@@ -57,4 +57,4 @@ pub use events::Events;
 pub use filter::{Filter, Verdict};
 pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};
 pub use session::{Datagrams, Format, Opened, Opening, Pieces, ReceiveSession, Sealing, SendSession};
-pub use transport::Transport;
+pub use transport::{Stream, StreamError, Transport};

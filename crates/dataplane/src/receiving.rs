@@ -5,6 +5,7 @@
 //! `writev` from where the packets lie. Nothing is copied in user space.
 
 mod sessions;
+mod stream;
 
 use std::{
     io::{self, IoSlice},
@@ -24,12 +25,12 @@ use meshtun_proto::message::{self, Kind};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::{self, Tun},
-    udp::{self, Endpoint, RECEIVE_BATCH, Udp},
+    udp::{self, Endpoint, RECEIVE_BATCH},
 };
 
-use self::sessions::Sessions;
+use self::{sessions::Sessions, stream::Incoming};
 use crate::{
-    ChannelId, Command, Counters, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
+    ChannelId, Command, Counters, Datagrams, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
     clamp::Clamp,
     counters::ReceiveCounters,
     events::EventSender,
@@ -75,7 +76,9 @@ pub(crate) struct ReceivingParts {
 pub(crate) struct ReceivingHalf {
     channel: ChannelId,
     tun: Arc<Tun>,
-    udp: Arc<Udp>,
+    transport: Transport,
+    /// If it is a stream; taken out while it is read.
+    stream: Option<Incoming>,
     endpoint: Option<Endpoint>,
     filter: Arc<Filter>,
     clamp: Clamp,
@@ -87,6 +90,8 @@ pub(crate) struct ReceivingHalf {
     joining: Joining,
     /// When the control side was last told of a reason.
     told: [Option<Instant>; DropReason::ALL.len()],
+    /// Why a session refused a datagram, until somebody looks.
+    refused: Option<DropReason>,
     errors_in_a_row: u32,
     /// Its device or socket is gone, and the control side knows.
     has_failed: bool,
@@ -98,12 +103,16 @@ pub(crate) struct ReceivingHalf {
 
 impl ReceivingHalf {
     pub(crate) fn new(parts: ReceivingParts) -> ReceivingHalf {
-        let Transport::Udp(udp) = parts.transport;
+        let (stream, endpoint) = match &parts.transport {
+            Transport::Udp(_) => (None, parts.endpoint),
+            Transport::Tcp(stream) => (Some(Incoming::new(stream.clone())), Some(stream.peer)),
+        };
         ReceivingHalf {
             channel: parts.channel,
             tun: parts.tun,
-            udp,
-            endpoint: parts.endpoint.map(Endpoint::from),
+            transport: parts.transport,
+            stream,
+            endpoint: endpoint.map(Endpoint::from),
             filter: parts.filter,
             clamp: Clamp::new(parts.mtu),
             format: parts.format,
@@ -111,6 +120,7 @@ impl ReceivingHalf {
             sources: Vec::new(),
             joining: parts.joining,
             told: [None; DropReason::ALL.len()],
+            refused: None,
             errors_in_a_row: 0,
             has_failed: false,
             batch: RECEIVE_BATCH,
@@ -126,13 +136,30 @@ impl ReceivingHalf {
     /// Receives, opens, judges, joins and writes.
     #[inline(never)] // `tests/scaling` counts its instructions.
     pub(crate) fn turn(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
-        let (mut places, mut bytes, mut turned) = (0, 0, Turn::Idle);
         scratch.coalescer.set_joining(self.joining);
         let messages = self.counters.receiving.messages.get();
+        let turned = match self.stream.take() {
+            None => self.receive(scratch, now),
+            Some(mut stream) => {
+                let turned = self.read_stream(&mut stream, scratch, now);
+                self.stream = Some(stream);
+                turned
+            }
+        };
+        if self.counters.receiving.messages.get() != messages {
+            self.counters.hear(now);
+        }
+        self.write_or_fail(scratch);
+        if self.has_failed { Turn::Failed } else { turned }
+    }
+
+    fn receive(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
+        let (mut places, mut bytes, mut turned) = (0, 0, Turn::Idle);
         while places < PLACES && bytes < BYTES_PER_TURN {
             let batch = self.batch.min(PLACES - places);
             let room = &mut scratch.received[places * PLACE..];
-            match self.udp.receive_each(room, PLACE, &mut scratch.arrivals[..batch]) {
+            let Transport::Udp(udp) = &self.transport else { break };
+            match udp.receive_each(room, PLACE, &mut scratch.arrivals[..batch]) {
                 Ok(count) => {
                     (turned, self.errors_in_a_row) = (Turn::Busy, 0);
                     let came = self.open_trains(scratch, places, count, now);
@@ -153,11 +180,7 @@ impl ReceivingHalf {
                 }
             }
         }
-        if self.counters.receiving.messages.get() != messages {
-            self.counters.hear(now);
-        }
-        self.write_or_fail(scratch);
-        if self.has_failed { Turn::Failed } else { turned }
+        turned
     }
 
     pub(crate) fn obey(&mut self, command: Command) {
@@ -179,11 +202,11 @@ impl ReceivingHalf {
     }
 
     pub(crate) fn watch(&self, epoll: &Epoll) -> io::Result<()> {
-        epoll.add(&*self.udp, token(Some(self.channel), Source::Udp), Interest::Read)
+        epoll.add(&self.transport, token(Some(self.channel), Source::Udp), Interest::Read)
     }
 
     pub(crate) fn unwatch(&self, epoll: &Epoll) {
-        let _gone = epoll.delete(&*self.udp);
+        let _gone = epoll.delete(&self.transport);
     }
 
     /// What one call received, from a place on; tells how many bytes.
@@ -215,6 +238,12 @@ impl ReceivingHalf {
         if train.is_empty() {
             return self.drop_one(DropReason::Malformed);
         }
+        if self.format == Format::Sole
+            && self.hears(from)
+            && let Some(session) = self.sessions.newest_mut()
+        {
+            session.key.prepare(Datagrams { bytes: &mut scratch.received[train.clone()], segment, prefix: 0 });
+        }
         let mut start = train.start;
         while start < train.end {
             let end = (start + segment.max(1)).min(train.end);
@@ -223,9 +252,14 @@ impl ReceivingHalf {
         }
     }
 
+    /// Whether datagrams may come from there.
+    fn hears(&self, from: &Endpoint) -> bool {
+        self.sources.is_empty() || self.sources.contains(from)
+    }
+
     fn open_datagram(&mut self, scratch: &mut Scratch, datagram: Range<usize>, from: &Endpoint, now: Instant) {
         let bytes = &mut scratch.received[datagram.clone()];
-        if !self.sources.is_empty() && !self.sources.contains(from) {
+        if !self.hears(from) {
             return self.refuse(DropReason::WrongPeer, Some(String::new()), from, now);
         }
         let session = match self.format {
@@ -248,6 +282,7 @@ impl ReceivingHalf {
             Err(reason) => {
                 let is_due = is_due(&self.told, reason, now);
                 let why = if is_due { session.key.why() } else { None };
+                self.refused = Some(reason);
                 return self.refuse(reason, why, from, now);
             }
         };

@@ -116,6 +116,7 @@ impl SendingHalf {
             key,
             mtu: self.mtu,
             longest: self.clamp.longest,
+            prefix: self.wire.prefix,
             train: Train::new(&mut scratch.train[..]),
             room: Room::Open,
             load: Load::default(),
@@ -190,7 +191,7 @@ impl SendingHalf {
             Command::Drain(session) => self.drain(session, scratch),
             Command::Retire(session) => self.retire(session),
             Command::Seal { session, plaintext } => self.seal_frame(session, &plaintext, scratch),
-            Command::Endpoint(endpoint) => self.wire.endpoint = Some(endpoint.into()),
+            Command::Endpoint(endpoint) => self.wire.set_endpoint(endpoint.into()),
             Command::Mtu(mtu) => {
                 self.mtu = mtu.into();
                 self.clamp.set_mtu(mtu);
@@ -257,12 +258,15 @@ impl SendingHalf {
         let Some(plaintext) = plaintext.get(..plaintext.len().min(Command::LONGEST_FRAME)) else { return };
         let pieces = key.pieces(plaintext.len(), self.mtu.max(plaintext.len()));
         for piece in 0..pieces.count {
-            let segment = pieces.length(piece);
-            let Some(bytes) = scratch.train.get_mut(..segment) else { return };
-            if key.seal(plaintext, piece, bytes).is_err() {
+            let prefix = self.wire.prefix;
+            let segment = prefix + pieces.length(piece);
+            let Some(bytes) = scratch.train.get_mut(..segment).filter(|_| self.wire.takes_frame(segment)) else {
+                return;
+            };
+            if key.seal(plaintext, piece, behind_prefix(bytes, prefix)).is_err() {
                 return;
             }
-            key.finish(Datagrams { bytes, segment });
+            key.finish(Datagrams { bytes, segment, prefix });
             self.wire.send_frame(bytes, now);
         }
     }
@@ -328,6 +332,8 @@ struct Packer<'a> {
     mtu: usize,
     /// What packets of TCP connections shall have at most, if their SYNs are to say so.
     longest: Option<u16>,
+    /// Bytes before each datagram of a train, which hold its length.
+    prefix: usize,
     train: Train<&'a mut [u8]>,
     /// What the last segment left in it.
     room: Room,
@@ -384,11 +390,12 @@ impl Packer<'_> {
 
     #[inline]
     fn seal_piece(&mut self, segment: &[u8], piece: usize, length: usize) -> Result<(), DropReason> {
+        let length = self.prefix + length;
         if self.room == Room::Full || !self.train.fits(length) {
             self.flush();
         }
         let room = self.train.reserve(length).ok_or(DropReason::TooBig)?;
-        self.key.seal(segment, piece, room)?;
+        self.key.seal(segment, piece, behind_prefix(room, self.prefix))?;
         self.load.messages += 1;
         self.room = self.train.commit(length);
         Ok(())
@@ -406,13 +413,23 @@ impl Packer<'_> {
     fn flush(&mut self) {
         if !self.train.is_empty() {
             let segment = self.train.segment_len();
-            self.key.finish(Datagrams { bytes: self.train.bytes_mut(), segment });
+            self.key.finish(Datagrams { bytes: self.train.bytes_mut(), segment, prefix: self.prefix });
             self.wire.send(self.train.bytes(), self.train.segment_len(), self.load);
             self.load = Load::default();
             self.train.reset();
             self.room = Room::Open;
         }
     }
+}
+
+/// Writes a datagram's length before it, in as many bytes as the transport wants, and gives the room behind.
+#[inline]
+fn behind_prefix(room: &mut [u8], prefix: usize) -> &mut [u8] {
+    let (before, datagram) = room.split_at_mut(prefix);
+    if let Some(length) = before.first_chunk_mut() {
+        *length = (datagram.len() as u16).to_be_bytes();
+    }
+    datagram
 }
 
 /// How many packets a read was, which its virtio header tells.

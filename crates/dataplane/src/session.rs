@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  sending:    pieces(length) ─► room in the train ─► seal(packet, piece, room), for each piece ─► finish(the whole train)
-//!  receiving:  the session by the channel's Format ─► open(datagram) ─► Opened: an inner packet, a frame, nothing …
+//!  receiving:  the session by the channel's Format ─► prepare(train), open(datagram) for each ─► Opened: an inner packet, a frame, nothing …
 //! ```
 //!
 //! A session's calls come from one thread, one after another. None may block, and none should allocate. What goes through
@@ -92,12 +92,19 @@ impl Pieces {
 pub struct Datagrams<'a> {
     pub(crate) bytes: &'a mut [u8],
     pub(crate) segment: usize,
+    /// Bytes before each datagram that are not the session's.
+    pub(crate) prefix: usize,
 }
 
 impl Datagrams<'_> {
     /// Each of them, in order: all of one length but the last, which may be shorter.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        self.bytes.chunks_mut(self.segment.max(1))
+        self.bytes.chunks_mut(self.segment.max(1)).map(|bytes| bytes.get_mut(self.prefix..).unwrap_or_default())
+    }
+
+    /// As [`Self::iter_mut`].
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(self.segment.max(1)).map(|bytes| bytes.get(self.prefix..).unwrap_or_default())
     }
 }
 
@@ -109,6 +116,12 @@ pub trait Opening: Debug + Send {
 
     /// The moment from which the half gives it nothing to open any more; asked once. `None`: there is none.
     fn expires(&self) -> Option<Instant>;
+
+    /// Of the datagrams of a train, which will be given to [`Self::open`] one by one in this order, with nothing between. A cipher
+    /// that can do several at a time does its work here. Nothing is said here of datagrams that come in a stream.
+    fn prepare(&mut self, datagrams: Datagrams<'_>) {
+        let _ = datagrams;
+    }
 
     /// Authenticates and opens a datagram, in place; `now` is when the half's turn began.
     ///
@@ -242,6 +255,12 @@ impl ReceiveSession {
         match self {
             ReceiveSession::WireGuard(key) => Some(key.expires()),
             ReceiveSession::Other(session) => session.expires(),
+        }
+    }
+
+    pub(crate) fn prepare(&mut self, datagrams: Datagrams<'_>) {
+        if let ReceiveSession::Other(session) = self {
+            session.prepare(datagrams);
         }
     }
 

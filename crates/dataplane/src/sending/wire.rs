@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshtun_sys::udp::{self, Endpoint, Udp};
+use meshtun_sys::udp::{self, Endpoint};
 
 use super::{SendingParts, packets_in};
-use crate::{ChannelId, Counters, DropReason, Event, Transport, events::EventSender, scratch::LONGEST_TRAIN};
+use crate::{ChannelId, Counters, DropReason, Event, Half, Transport, events::EventSender, scratch::LONGEST_TRAIN};
 
 /// How often a channel tells that its datagrams are too long for the underlay.
 const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
@@ -20,10 +20,16 @@ const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
 /// The way out: the socket, the peer's address, and a train that the socket would not take yet.
 pub(super) struct Wire {
     channel: ChannelId,
-    udp: Arc<Udp>,
+    transport: Transport,
+    /// Bytes before each datagram of a train, which hold its length.
+    pub(super) prefix: usize,
+    /// Trains of datagrams as long as this are not tried again: the kernel cuts such datagrams, but only one by one.
+    too_long_for_trains: usize,
+    /// A stream that takes nothing any more.
+    is_broken: bool,
     /// The same socket under another descriptor, since one epoll instance watches a descriptor once.
     pub(super) writable: OwnedFd,
-    pub(super) endpoint: Option<Endpoint>,
+    endpoint: Option<Endpoint>,
     stuck: Stuck,
     told_too_big: Option<Instant>,
     pub(super) counters: Arc<Counters>,
@@ -55,10 +61,15 @@ impl Stuck {
         self.trains.push_back(StuckTrain { bytes: start..self.bytes.len(), segment, load });
     }
 
+    /// Whether something small finds room in the memory that there is.
+    fn has_room(&self, length: usize) -> bool {
+        self.bytes.len() + length <= self.bytes.capacity() && self.trains.len() < self.trains.capacity()
+    }
+
     /// Keeps a control frame before all that is kept, as long as there is room for it.
     fn keep_first(&mut self, frame: &[u8]) {
         let start = self.bytes.len();
-        if start + frame.len() <= self.bytes.capacity() && self.trains.len() < self.trains.capacity() {
+        if self.has_room(frame.len()) {
             self.bytes.extend_from_slice(frame);
             self.trains.push_front(StuckTrain {
                 bytes: start..self.bytes.len(),
@@ -80,17 +91,25 @@ pub(super) struct Load {
 
 impl Wire {
     pub(super) fn new(parts: SendingParts) -> io::Result<Wire> {
-        let Transport::Udp(udp) = parts.transport;
         Ok(Wire {
             channel: parts.channel,
-            writable: udp.as_fd().try_clone_to_owned()?,
-            udp,
+            writable: parts.transport.as_fd().try_clone_to_owned()?,
+            prefix: parts.transport.prefix(),
+            transport: parts.transport,
+            too_long_for_trains: usize::MAX,
+            is_broken: false,
             endpoint: parts.endpoint.map(Endpoint::from),
             stuck: Stuck::new(),
             told_too_big: None,
             counters: parts.counters,
             events: parts.events,
         })
+    }
+
+    /// The way there may take longer datagrams.
+    pub(super) fn set_endpoint(&mut self, endpoint: Endpoint) {
+        self.endpoint = Some(endpoint);
+        self.too_long_for_trains = usize::MAX;
     }
 
     /// What was read is given up for want of memory.
@@ -115,35 +134,60 @@ impl Wire {
 
     /// Tells how many bytes need not be sent again: all, unless the socket has no room.
     fn send_now(&mut self, train: &[u8], segment: usize, load: Load) -> usize {
+        let udp = match &self.transport {
+            Transport::Udp(udp) => udp,
+            Transport::Tcp(stream) => {
+                let written = stream.write(train);
+                return self.account_stream(written, train, load);
+            }
+        };
         let Some(endpoint) = self.endpoint else {
             self.counters.sending.drops.add(DropReason::NoEndpoint, load.packets);
             return train.len();
         };
-        let sent = match self.send_at_once(&endpoint, train, segment) {
-            Err(error) if train.len() > segment && udp::is_gso_unsupported(&error) => {
-                self.send_without_gso(&endpoint, train, segment)
-            }
+        let sent = if udp.offloads().gso && segment < self.too_long_for_trains {
+            udp.send_train(&endpoint, train, segment).map(|()| train.len())
+        } else {
+            udp.send_each(&endpoint, train, segment)
+        };
+        let sent = match sent {
+            Err(error) if train.len() > segment => self.send_without_gso(error, &endpoint, train, segment),
             sent => sent,
         };
         self.account(sent, train, segment, load)
     }
 
-    /// Sends by one call where the socket can, and tells how many bytes went.
-    fn send_at_once(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
-        if self.udp.offloads().gso {
-            self.udp.send_train(to, train, segment).map(|()| train.len())
-        } else {
-            self.udp.send_each(to, train, segment)
-        }
-    }
-
     /// The kernel refused the train. If it takes the datagrams one by one, it was the train that it refused, and it gets
-    /// no other; if not, the datagrams were at fault.
-    fn send_without_gso(&self, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
-        let sent = self.udp.send_each(to, train, segment)?;
-        self.udp.disable_gso();
+    /// no other; if not, the datagrams were at fault. Where it is their length, longer ones than these are tried no more:
+    /// on a socket whose packets may be cut the kernel cuts lone datagrams, and no trains.
+    fn send_without_gso(&mut self, error: io::Error, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
+        let Transport::Udp(udp) = &self.transport else { return Err(error) };
+        if udp::is_message_too_long(&error) {
+            let sent = udp.send_each(to, train, segment)?;
+            self.too_long_for_trains = self.too_long_for_trains.min(segment);
+            return Ok(sent);
+        }
+        if !udp::is_gso_unsupported(&error) {
+            return Err(error);
+        }
+        let sent = udp.send_each(to, train, segment)?;
+        udp.disable_gso();
         self.events.send(Event::OffloadLost { channel: self.channel, offload: "UDP_SEGMENT" });
         Ok(sent)
+    }
+
+    /// As [`Self::account`], for a stream: what it took in part is kept to the last byte. One that ends says so once.
+    fn account_stream(&mut self, written: io::Result<usize>, train: &[u8], load: Load) -> usize {
+        match written {
+            Err(error) if !udp::is_would_block(&error) => {
+                self.counters.sending.drops.add(DropReason::Unreachable, load.packets);
+                if !std::mem::replace(&mut self.is_broken, true) {
+                    self.events.send(Event::Failed { channel: self.channel, half: Half::Sending, error });
+                }
+                train.len()
+            }
+            written => self.account(written, train, train.len(), load),
+        }
     }
 
     fn account(&mut self, sent: io::Result<usize>, train: &[u8], segment: usize, load: Load) -> usize {
@@ -197,11 +241,21 @@ impl Wire {
         self.stuck = stuck;
     }
 
+    /// Whether a frame of so many bytes may be sealed: for a stream only if it can be kept, since a session whose messages
+    /// come in order misses one that is lost.
+    pub(super) fn takes_frame(&self, length: usize) -> bool {
+        matches!(self.transport, Transport::Udp(_)) || self.stuck.has_room(length)
+    }
+
     /// A frame that finds no room goes first when there is, before the trains that wait. Where none wait, it is lost, as
-    /// on any network: whoever sent it asks again.
+    /// on any network: whoever sent it asks again. In a stream it waits for its turn.
     pub(super) fn send_frame(&mut self, datagram: &[u8], now: Instant) {
+        let Transport::Udp(udp) = &self.transport else {
+            self.send(datagram, datagram.len(), Load { messages: 1, ..Load::default() });
+            return self.counters.say(now);
+        };
         let Some(endpoint) = &self.endpoint else { return };
-        match self.udp.send_to(datagram, endpoint) {
+        match udp.send_to(datagram, endpoint) {
             Ok(()) => {
                 self.counters.sending.messages.add(1);
                 self.counters.sending.wire_bytes.add(datagram.len() as u64);

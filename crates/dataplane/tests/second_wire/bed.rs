@@ -1,7 +1,7 @@
 //! Both ends of a channel in this process.
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command as Program,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,7 +9,7 @@ use std::{
 
 use meshtun_dataplane::{
     ChannelId, ChannelParts, Command, Counters, DataPlane, DropReason, Event, Events, Filter, Format, PlaneConfig,
-    ReceiveSession, SendSession, Transport,
+    ReceiveSession, SendSession, Stream, Transport,
 };
 use meshtun_sys::{
     device,
@@ -29,7 +29,7 @@ pub(crate) struct Bed {
     pub(crate) plane: DataPlane,
     events: Events,
     heard: Vec<Event>,
-    pub(crate) sides: [Side; 2],
+    pub(crate) sides: Vec<Side>,
 }
 
 /// One end of the channel.
@@ -43,19 +43,43 @@ impl Bed {
     /// Both ends, with at most `longest` bytes of payload in a datagram. `before` gets the ends' sockets while nobody reads them.
     pub(crate) fn up(longest: usize, before: impl FnOnce(&[SocketAddr; 2])) -> Bed {
         run("ip link set lo up");
+        let sockets = [(); 2].map(|()| Arc::new(Udp::bind(&UdpOptions::new("127.0.0.1:0".parse().unwrap())).unwrap()));
+        let addresses = sockets.each_ref().map(|socket| socket.local_addr());
+        before(&addresses);
+        let [left, right] = sockets.map(Transport::Udp);
+        Bed::over(longest, [(left, addresses[0]), (right, addresses[1])])
+    }
+
+    /// Both ends with a connection between them.
+    pub(crate) fn over_tcp(longest: usize) -> Bed {
+        let (left, right) = connection();
+        let ends = [left, right].map(|stream| (stream.local_addr().unwrap(), Stream::new(stream, 2000).unwrap()));
+        Bed::over(longest, ends.map(|(address, stream)| (Transport::Tcp(stream), address)))
+    }
+
+    /// The left end alone, with the other side of its connection.
+    pub(crate) fn half_over_tcp() -> (Bed, TcpStream) {
+        let (left, right) = connection();
+        let address = left.local_addr().unwrap();
+        let bed = Bed::over(1 << 16, [(Transport::Tcp(Stream::new(left, 2000).unwrap()), address)]);
+        right.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        (bed, right)
+    }
+
+    fn over<const N: usize>(longest: usize, transports: [(Transport, SocketAddr); N]) -> Bed {
         let config = PlaneConfig { cpus: vec![thread::available_cpus()[0]], pin: false, apart: false };
         let (mut plane, events) = DataPlane::start(&config).unwrap();
-        let sockets = [(); 2].map(|()| Arc::new(Udp::bind(&UdpOptions::new("127.0.0.1:0".parse().unwrap())).unwrap()));
-        let addresses = [sockets[0].local_addr(), sockets[1].local_addr()];
-        before(&addresses);
-        let sides = [(LEFT, 0, 1), (RIGHT, 1, 0)].map(|(id, own, peer)| {
-            let (namespace, tun) = end(own + 1, peer + 1);
+        let sockets = transports.each_ref().map(|(_, socket)| *socket);
+        let mut ends = [(LEFT, 1, 2), (RIGHT, 2, 1)].into_iter();
+        let sides = transports.map(|(transport, socket)| {
+            let (id, own, peer) = ends.next().expect("two at the most");
+            let (namespace, tun) = end(own, peer);
             let parts = ChannelParts {
                 tun: Arc::new(tun),
-                transport: Transport::Udp(Arc::clone(&sockets[own])),
+                transport,
                 format: Format::Sole,
                 mtu: MTU,
-                endpoint: Some(addresses[peer]),
+                endpoint: sockets.into_iter().find(|other| *other != socket),
                 filter: Arc::new(Filter::all()),
                 first: vec![
                     Command::InstallReceive(ReceiveSession::Other(Box::<Opens>::default())),
@@ -64,9 +88,9 @@ impl Bed {
                     Command::Use(0),
                 ],
             };
-            Side { namespace, counters: plane.add_channel(id, parts).unwrap(), socket: addresses[own] }
+            Side { namespace, counters: plane.add_channel(id, parts).unwrap(), socket }
         });
-        Bed { plane, events, heard: Vec::new(), sides }
+        Bed { plane, events, heard: Vec::new(), sides: sides.into() }
     }
 
     /// What the control side has heard so far.
@@ -81,7 +105,7 @@ impl Bed {
 
     /// A datagram of 1 to 1400 bytes, sent from the left end's host to the right end's and back.
     pub(crate) fn assert_echoes(&self, length: usize) {
-        let [left, right] = &self.sides;
+        let [left, right] = &self.sides[..] else { panic!("two ends") };
         let answers = right.namespace.run_in(|| UdpSocket::bind("10.2.0.1:0").unwrap()).unwrap();
         let asks = left.namespace.run_in(|| UdpSocket::bind("10.1.0.1:0").unwrap()).unwrap();
         let sent: Vec<u8> = (0..length).map(|at| at as u8).collect();
@@ -104,6 +128,13 @@ impl Side {
         let all = snapshot.sending.dropped.into_iter().chain(snapshot.receiving.dropped);
         all.filter(|(r, _)| *r == reason).map(|(_, n)| n).sum()
     }
+}
+
+fn connection() -> (TcpStream, TcpStream) {
+    run("ip link set lo up");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let left = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (left, listener.accept().unwrap().0)
 }
 
 /// A host with a device towards the other.

@@ -6,6 +6,7 @@
 //! ```
 
 mod bed;
+mod stream;
 mod toy;
 
 use std::{
@@ -157,8 +158,8 @@ fn what_came_before_the_channel_was_there_is_not_lost() {
 }
 
 /// A TCP flow through the channel.
-fn assert_stream_crosses(bed: &Bed, length: usize) {
-    let [left, right] = &bed.sides;
+pub(crate) fn assert_stream_crosses(bed: &Bed, length: usize) {
+    let [left, right] = &bed.sides[..] else { panic!("two ends") };
     let listener = right.namespace.run_in(|| TcpListener::bind("10.2.0.1:0").unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let receives = std::thread::spawn(move || {
@@ -177,6 +178,6 @@ fn assert_stream_crosses(bed: &Bed, length: usize) {
 }
 
 /// Runs a test in a fresh network namespace.
-fn in_namespace(test: impl FnOnce() + Send) {
+pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
     Namespace::new().expect("a trial may make namespaces").run_in(test).expect("the namespace can be entered");
 }

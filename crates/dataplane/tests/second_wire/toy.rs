@@ -117,6 +117,11 @@ impl Opening for Opens {
 }
 
 impl Opens {
+    /// The number that comes next.
+    pub(crate) fn next(&self) -> u32 {
+        self.next
+    }
+
     fn open_payload(&mut self, kind: u8, is_next: bool, payload: &[u8]) -> Result<Opened, DropReason> {
         let range = HEADER..HEADER + payload.len();
         match kind {
