@@ -9,6 +9,7 @@
 //! | `traffic` | datagrams and bytes through the tunnel and back |
 //! | `play` | plays one case; `judge` looks at what the programs logged |
 //! | [`interop`] | plays all cases with each pair of programs |
+//! | [`scripts`] | four processes whose scripts edit one route, and how those are called |
 
 mod config;
 pub mod interop;
@@ -17,6 +18,7 @@ mod matrix;
 mod play;
 mod process;
 pub mod program;
+pub mod scripts;
 mod traffic;
 
 use std::{io, path::PathBuf};

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use netns_lab::{
-    openvpn::interop,
+    openvpn::{interop, scripts},
     privilege,
     program::Program,
     scenario::{BUILT_IN, Options, Outcome, Scenario, find},
@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.list {
         return list();
     }
-    if arguments.scenario.as_deref() == Some(interop::NAME) {
-        return arguments.run_interop();
+    if let Some(name @ (interop::NAME | scripts::NAME)) = arguments.scenario.as_deref() {
+        return arguments.run_openvpn(name);
     }
     let scenario = match arguments.read() {
         Ok(scenario) => scenario,
@@ -82,17 +82,23 @@ fn conclude(outcome: &Outcome) -> anyhow::Result<ExitCode> {
 }
 
 impl Arguments {
-    fn run_interop(&self) -> anyhow::Result<ExitCode> {
+    /// What is played with OpenVPN, beside the scenarios that files describe.
+    fn run_openvpn(&self, name: &str) -> anyhow::Result<ExitCode> {
         let meshtun = Program::find_or_build(self.program.as_deref())?;
         privilege::acquire()?;
         privilege::tun_device()?;
         signals::exit_cleanly()?;
         let narrate = if self.json { complain } else { say };
-        let about = interop::about().map_err(anyhow::Error::msg)?;
-        narrate(&format!("{}: {about}", interop::NAME));
-        let (only, case) = (&self.only[..], self.case.as_deref());
-        let minutes = self.minutes.and_then(|minutes| u32::try_from(minutes).ok());
-        match interop::run(&interop::Options { meshtun: &meshtun, only, case, minutes, narrate: &narrate }) {
+        let (meshtun, only) = (&meshtun, &self.only[..]);
+        let outcome = if name == scripts::NAME {
+            narrate(&format!("{name}: {}", scripts::ABOUT));
+            scripts::run(&scripts::Options { meshtun, only, narrate: &narrate })
+        } else {
+            narrate(&format!("{name}: {}", interop::about().map_err(anyhow::Error::msg)?));
+            let (case, minutes) = (self.case.as_deref(), self.minutes.and_then(|minutes| u32::try_from(minutes).ok()));
+            interop::run(&interop::Options { meshtun, only, case, minutes, narrate: &narrate })
+        };
+        match outcome {
             Ok(outcome) => conclude(&outcome),
             Err(problem) => {
                 complain(&problem);
@@ -108,7 +114,8 @@ impl Arguments {
             Some(text) => Scenario::parse(name, &format!("{name}.toml"), text),
             None if is_path => Scenario::open(Path::new(name)),
             None => {
-                let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).chain([interop::NAME]).collect();
+                let known: Vec<_> =
+                    BUILT_IN.iter().map(|(name, _)| *name).chain([interop::NAME, scripts::NAME]).collect();
                 return Err(format!("there is no scenario {name:?}: there are {}, or give a file", known.join(", ")));
             }
         };
@@ -129,5 +136,6 @@ fn list() -> anyhow::Result<ExitCode> {
         say(&format!("{name:<16} {} ({} s)", scenario.about, scenario.duration().as_secs()));
     }
     say(&format!("{:<16} {}", interop::NAME, interop::about().map_err(anyhow::Error::msg)?));
+    say(&format!("{:<16} {}", scripts::NAME, scripts::ABOUT));
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ const UNREAD: &[&str] =
     &["malformed", "truncated", "unknown-session", "forged", "replayed", "expired", "receive-buffer-full"];
 
 /// How long a moment is waited for in which nothing of a direction is under way.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Transport messages of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
