@@ -138,7 +138,8 @@ impl Udp {
 
     /// Sends a train of datagrams of `segment` bytes, the last one may be shorter, with one call.
     ///
-    /// Datagrams that the kernel shall cut ([`Self::set_discovery`]) go out one by one if they have to be.
+    /// Where the kernel shall cut datagrams ([`Self::cuts`]), those that it has to cut are refused here as too long (before
+    /// Linux 6.14: as [`is_gso_unsupported`]), and go by [`Self::send_each`].
     ///
     /// Without `UDP_SEGMENT` it takes several calls, see [`Self::send_each`]: an error may come after some datagrams
     /// have gone, and sending the train again repeats these (the peer's replay window drops them).
@@ -157,14 +158,7 @@ impl Udp {
         if !self.gso.load(Ordering::Relaxed) {
             return message::send_all(&self.socket, to, bytes, segment);
         }
-        match message::send_train(&self.socket, to, bytes, segment) {
-            Err(error)
-                if self.cuts.load(Ordering::Relaxed) && (is_message_too_long(&error) || is_gso_unsupported(&error)) =>
-            {
-                message::send_all(&self.socket, to, bytes, segment)
-            }
-            sent => sent,
-        }
+        message::send_train(&self.socket, to, bytes, segment)
     }
 
     /// Sends a train datagram by datagram (`sendmmsg`) and tells how many bytes went out: whole datagrams, fewer than

@@ -162,7 +162,7 @@ impl Wire {
     /// on a socket whose packets may be cut the kernel cuts lone datagrams, and no trains.
     fn send_without_gso(&mut self, error: io::Error, to: &Endpoint, train: &[u8], segment: usize) -> io::Result<usize> {
         let Transport::Udp(udp) = &self.transport else { return Err(error) };
-        if udp::is_message_too_long(&error) {
+        if udp.cuts() && (udp::is_message_too_long(&error) || udp::is_gso_unsupported(&error)) {
             let sent = udp.send_each(to, train, segment)?;
             self.too_long_for_trains = self.too_long_for_trains.min(segment);
             return Ok(sent);

@@ -16,7 +16,7 @@ use meshtun_sys::{
     netns::Namespace,
     thread,
     tun::Tun,
-    udp::{Udp, UdpOptions},
+    udp::{Discovery, Udp, UdpOptions},
 };
 
 use crate::toy::{Opens, Seals};
@@ -45,6 +45,8 @@ impl Bed {
         run("ip link set lo up");
         let sockets = [(); 2].map(|()| Arc::new(Udp::bind(&UdpOptions::new("127.0.0.1:0".parse().unwrap())).unwrap()));
         let addresses = sockets.each_ref().map(|socket| socket.local_addr());
+        // As OpenVPN's sockets: the kernel cuts what is too long.
+        sockets.iter().for_each(|socket| socket.set_discovery(Discovery::Wanted).unwrap());
         before(&addresses);
         let [left, right] = sockets.map(Transport::Udp);
         Bed::over(longest, [(left, addresses[0]), (right, addresses[1])])
@@ -165,7 +167,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn run(line: &str) {
+pub(crate) fn run(line: &str) {
     let mut words = line.split(' ');
     let status = Program::new(words.next().expect("a line has words")).args(words).status().expect("iproute2 runs");
     assert!(status.success(), "{line}");

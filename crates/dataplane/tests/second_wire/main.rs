@@ -46,6 +46,27 @@ fn packets_and_trains_of_another_format_cross_unharmed() {
 }
 
 #[test]
+fn datagrams_that_the_kernel_must_cut_cross_and_shorter_ones_still_go_in_trains() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let bed = Bed::up(WHOLE, |_| underlay_mtu(1300));
+            bed.assert_echoes(1400);
+            assert_stream_crosses(&bed, 1 << 20);
+            let left = bed.sides[0].counters.snapshot().sending;
+            assert_eq!(left.dropped, [], "nothing is too long");
+            underlay_mtu(65536);
+            bed.plane.send(LEFT, Command::Endpoint(bed.sides[1].socket));
+            let before = bed.sides[0].counters.snapshot().sending;
+            assert_stream_crosses(&bed, 4 << 20);
+            let after = bed.sides[0].counters.snapshot().sending;
+            let (trains, messages) = (after.trains - before.trains, after.messages - before.messages);
+            assert!(trains * 4 < messages, "trains are long again: {messages} in {trains}");
+            assert_eq!(bed.sides[1].counters.snapshot().receiving.dropped, [], "and nothing came twice");
+        });
+    });
+}
+
+#[test]
 fn a_packet_that_goes_in_parts_comes_out_whole() {
     trial::run_with_tun(|| {
         in_namespace(|| {
@@ -155,6 +176,10 @@ fn what_came_before_the_channel_was_there_is_not_lost() {
             );
         });
     });
+}
+
+fn underlay_mtu(mtu: u32) {
+    bed::run(&format!("ip link set lo mtu {mtu}"));
 }
 
 /// A TCP flow through the channel.

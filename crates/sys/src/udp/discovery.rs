@@ -32,6 +32,11 @@ impl Udp {
         Ok(())
     }
 
+    /// Whether the kernel cuts lone datagrams that are longer than the path's MTU.
+    pub fn cuts(&self) -> bool {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
     /// An option of IPv4, and its like of IPv6 where the socket has that too.
     fn set_both(&self, four: (c_int, c_int), six: (c_int, c_int)) -> io::Result<()> {
         option::set_int(&self.socket, libc::IPPROTO_IP, four.0, four.1)?;

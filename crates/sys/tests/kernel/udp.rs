@@ -234,7 +234,10 @@ netns_tests! {
             left.set_discovery(cut).unwrap();
             left.send_to(&datagram, &endpoint(&right)).unwrap();
             assert_eq!(receive(&right, &mut buffer).len, datagram.len());
-            left.send_train(&endpoint(&right), &[&datagram[..], &datagram[..]].concat(), datagram.len()).unwrap();
+            let train = [&datagram[..], &datagram[..]].concat();
+            let refused = left.send_train(&endpoint(&right), &train, datagram.len()).unwrap_err();
+            assert!(udp::is_message_too_long(&refused) || udp::is_gso_unsupported(&refused), "{refused}");
+            assert_eq!(left.send_each(&endpoint(&right), &train, datagram.len()).unwrap(), train.len());
             assert_eq!([0; 2].map(|_| receive(&right, &mut buffer).len), [datagram.len(); 2]);
             assert!(left.offloads().gso, "shorter ones go by trains");
         }
