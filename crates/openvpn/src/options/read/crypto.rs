@@ -63,6 +63,12 @@ fn cipher(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
     draft.options.cipher = match (name.to_ascii_uppercase().as_str(), known) {
         ("NONE", _) => Cipher::None,
         (_, Some(known)) => known,
+        // Other names that OpenSSL has for them.
+        ("AES128", None) => Cipher::Aes128Cbc,
+        ("AES192", None) => Cipher::Aes192Cbc,
+        ("AES256", None) => Cipher::Aes256Cbc,
+        ("BF" | "BLOWFISH", None) => Cipher::BfCbc,
+        ("DES3", None) => Cipher::DesEde3Cbc,
         (upper, None) if upper.ends_with("-GCM") || upper.contains("CHACHA20") => {
             return Err(format!("`{name}` cannot be used with a static key, by OpenVPN neither: AES-256-CBC can"));
         }
