@@ -42,10 +42,10 @@ macro_rules! with {
 }
 
 impl Mac {
-    /// A key shorter than the digest's length is padded with zeros, as HMAC pads it.
-    pub(super) fn new(digest: Digest, key: &[u8]) -> Self {
-        let key = &key[..key.len().min(digest.len())];
-        match digest {
+    /// `None` if the key is shorter than the digest.
+    pub(super) fn new(digest: Digest, key: &[u8]) -> Option<Self> {
+        let key = key.get(..digest.len())?;
+        Some(match digest {
             Digest::None => Self::None,
             Digest::Md5 => Self::Md5(Hmac::new(key)),
             Digest::Sha1 => Self::Sha1(Hmac::new(key)),
@@ -53,7 +53,7 @@ impl Mac {
             Digest::Sha256 => Self::Sha256(Hmac::new(key)),
             Digest::Sha384 => Self::Sha384(Hmac::new(key)),
             Digest::Sha512 => Self::Sha512(Hmac::new(key)),
-        }
+        })
     }
 
     /// Writes the tag of each datagram, at most [`LANES`], in front of what it covers. One that is shorter than its tag is left

@@ -10,6 +10,7 @@ use super::{
     mac::{self, Mac},
 };
 use crate::{
+    key::OneWay,
     options::{Cipher, Digest},
     packet_id::{PacketId, Replay, Window},
 };
@@ -72,18 +73,14 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// An opener of a cipher with the key halves of the peer's direction, each at least as long as cipher and digest need.
+    /// An opener with the peer's direction's keys.
     ///
-    /// Returns `None` if the cipher's key is too short.
+    /// Returns `None` if the keys are shorter than cipher and digest need.
     #[must_use]
-    pub fn new(
-        (cipher, cipher_key): (Cipher, &[u8]),
-        (digest, digest_key): (Digest, &[u8]),
-        window: Window,
-    ) -> Option<Self> {
+    pub fn new(cipher: Cipher, digest: Digest, keys: &OneWay, window: Window) -> Option<Self> {
         Some(Self {
-            cipher: Decryption::new(cipher, cipher_key)?,
-            mac: Mac::new(digest, digest_key),
+            cipher: Decryption::new(cipher, &keys.cipher)?,
+            mac: Mac::new(digest, &keys.hmac)?,
             shape: Shape::new(cipher, digest),
             window,
         })

@@ -9,6 +9,7 @@ use super::{
     mac::{self, Mac},
 };
 use crate::{
+    key::OneWay,
     options::{Cipher, Digest},
     packet_id::{PacketId, SendIds},
 };
@@ -38,20 +39,15 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// A sealer of a cipher with the key halves of our direction, each at least as long as cipher and digest need.
-    /// Initialisation vectors come from a generator seeded with `seed`, which is used for nothing else.
+    /// A sealer with our direction's keys. Initialisation vectors come from a generator seeded with `seed`, which is used for
+    /// nothing else.
     ///
-    /// Returns `None` if the cipher's key is too short.
+    /// Returns `None` if the keys are shorter than cipher and digest need.
     #[must_use]
-    pub fn new(
-        (cipher, cipher_key): (Cipher, &[u8]),
-        (digest, digest_key): (Digest, &[u8]),
-        ids: SendIds,
-        seed: [u8; 32],
-    ) -> Option<Self> {
+    pub fn new(cipher: Cipher, digest: Digest, keys: &OneWay, ids: SendIds, seed: [u8; 32]) -> Option<Self> {
         Some(Self {
-            cipher: Encryption::new(cipher, cipher_key)?,
-            mac: Mac::new(digest, digest_key),
+            cipher: Encryption::new(cipher, &keys.cipher)?,
+            mac: Mac::new(digest, &keys.hmac)?,
             shape: Shape::new(cipher, digest),
             ids,
             random: StdRng::from_seed(seed),

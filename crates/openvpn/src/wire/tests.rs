@@ -4,18 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    key::OneWay,
     options::ReplayWindow,
     packet_id::{Replay, SendIds, Window},
 };
 
-const KEY: [u8; 64] = [0x5a; 64];
+fn keys() -> OneWay {
+    OneWay { cipher: vec![0x5a; 32].into(), hmac: vec![0x5a; 64].into() }
+}
 
 fn sealer(cipher: Cipher, digest: Digest) -> Sealer {
-    Sealer::new((cipher, &KEY), (digest, &KEY), SendIds::new(1_000, None), [9; 32]).unwrap()
+    Sealer::new(cipher, digest, &keys(), SendIds::new(1_000, None), [9; 32]).unwrap()
 }
 
 fn opener(cipher: Cipher, digest: Digest) -> Opener {
-    Opener::new((cipher, &KEY), (digest, &KEY), Window::new(ReplayWindow::DEFAULT)).unwrap()
+    Opener::new(cipher, digest, &keys(), Window::new(ReplayWindow::DEFAULT)).unwrap()
 }
 
 fn seal(sealer: &mut Sealer, payload: &[u8]) -> Vec<u8> {
@@ -147,8 +150,8 @@ fn a_room_of_another_length_is_refused_and_costs_no_id() {
 fn the_last_id_is_followed_by_the_first_of_the_next_second() {
     let rule = ReplayWindow { packets: 64, time: Duration::ZERO };
     let ids = SendIds::after(PacketId { time: 1_000, id: u32::MAX - 1 });
-    let mut sealer = Sealer::new((Cipher::None, &[]), (Digest::Sha1, &KEY), ids, [0; 32]).unwrap();
-    let mut opener = Opener::new((Cipher::None, &[]), (Digest::Sha1, &KEY), Window::new(rule)).unwrap();
+    let mut sealer = Sealer::new(Cipher::None, Digest::Sha1, &keys(), ids, [0; 32]).unwrap();
+    let mut opener = Opener::new(Cipher::None, Digest::Sha1, &keys(), Window::new(rule)).unwrap();
     for expected in [(1_000, u32::MAX), (1_001, 1), (1_001, 2)] {
         let mut datagram = seal(&mut sealer, b"x");
         opener.open(&mut datagram, 0).unwrap();
@@ -157,13 +160,13 @@ fn the_last_id_is_followed_by_the_first_of_the_next_second() {
     assert_eq!(sealer.time(), 1_001);
 
     let ids = SendIds::after(PacketId { time: u32::MAX, id: u32::MAX });
-    let mut sealer = Sealer::new((Cipher::None, &[]), (Digest::Sha1, &KEY), ids, [0; 32]).unwrap();
+    let mut sealer = Sealer::new(Cipher::None, Digest::Sha1, &keys(), ids, [0; 32]).unwrap();
     assert_eq!(sealer.seal(b"x", &mut [0; 29]), Err(SealError::Exhausted));
 }
 
 #[test]
 fn authentic_rubbish_is_named_as_openvpn_names_it() {
-    let sign = |datagram: &mut [u8]| mac::Mac::new(Digest::Sha1, &KEY).sign(&mut [datagram]);
+    let sign = |datagram: &mut [u8]| mac::Mac::new(Digest::Sha1, &[0x5a; 20]).unwrap().sign(&mut [datagram]);
     let verdict = |cipher: Cipher, len: usize| {
         let mut datagram = vec![0; 20 + len];
         sign(&mut datagram);
