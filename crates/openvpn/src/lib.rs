@@ -6,17 +6,27 @@
 //! - [`import`]: configurations into `mesh.toml`.
 //! - [`key`]: the static key file, and which part of it seals and opens.
 //! - [`text`]: log lines, the status file, the management interface: OpenVPN's words.
-//! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice.
+//! - [`wire`]: datagrams, sealed and opened; [`packet_id`]: their ids, by which none passes twice; [`tcp`]: datagrams in a
+//!   stream.
+//! - [`session`]: from packets to datagrams and back, with [`compress`], [`fragment`], [`ping`] and [`occ`].
+//! - [`mtu`]: how long all of that may be.
 //!
 //! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
 
 #![forbid(unsafe_code)]
 
+pub mod compress;
 pub mod directive;
 pub mod finding;
+pub mod fragment;
 pub mod import;
 pub mod key;
+pub mod mtu;
+pub mod occ;
 pub mod options;
 pub mod packet_id;
+pub mod ping;
+pub mod session;
+pub mod tcp;
 pub mod text;
 pub mod wire;
