@@ -10,6 +10,7 @@
 //!   stream.
 //! - [`session`]: from packets to datagrams and back, with [`compress`], [`fragment`], [`ping`] and [`occ`].
 //! - [`mtu`]: how long all of that may be.
+//! - [`peer`]: when to ping, when the other end is dead, what is said about options, and goodbye.
 //!
 //! Facts are from OpenVPN's sources, release 2.6 and later; where releases differ, the comment says which one is followed.
 
@@ -25,6 +26,7 @@ pub mod mtu;
 pub mod occ;
 pub mod options;
 pub mod packet_id;
+pub mod peer;
 pub mod ping;
 pub mod session;
 pub mod tcp;
