@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("mesh_toml", mesh_toml),
     ("openvpn_config", openvpn_config),
     ("openvpn_key", openvpn_key),
+    ("openvpn_datagrams", openvpn_datagrams),
 ];
 
 /// A datagram of any kind for the control side of a channel that has sent an initiation: it never comes up.
@@ -155,6 +156,52 @@ pub fn mesh_toml(input: &[u8]) {
     if let Ok(text) = std::str::from_utf8(input) {
         let _errors = Mesh::parse("mesh.toml", text);
     }
+}
+
+/// A stream of OpenVPN's datagrams, each after its length, to a session without authentication, so that what is behind it is
+/// reached, too. The first byte chooses cipher, framing and fragments.
+pub fn openvpn_datagrams(input: &[u8]) {
+    use meshtun_openvpn::{
+        options::{Compression, Protocol, Secret, SecretSource},
+        packet_id::Persisted,
+        peer::{Output, Peer},
+        session::{self, Kind, Start},
+        tcp,
+    };
+    let Some((choice, stream)) = input.split_first() else { return };
+    let framings = [Compression::None, Compression::Lzo, Compression::Swap, Compression::V2];
+    let place = directive::Place { file: None, line: 1 };
+    let options = Options {
+        cipher: Cipher::ALL[usize::from(choice & 0x0f) % Cipher::ALL.len()],
+        digest: Digest::None,
+        compression: framings[usize::from(choice >> 4) % framings.len()],
+        fragment: (choice & 0x80 != 0).then_some(300),
+        ..Options::new(Secret { source: SecretSource::File("key".to_owned()), place })
+    };
+    let keys = StaticKey::from_bytes(&[0x5a; 256]).pair(options.key_direction, options.cipher, options.digest);
+    let start =
+        Start { protocol: Protocol::Udp, is_ipv6: false, now: 1, persisted: Persisted::default(), seed: [0; 32] };
+    let keys = keys.expect("the key has both halves, and is not zero");
+    let (_, mut incoming) = session::begin(&options, &keys, &start).expect("the keys are long enough");
+    let now = Instant::now();
+    let mut peer = Peer::new(&options, Protocol::Udp, now);
+    let (mut stream, mut seconds) = (stream.to_vec(), 0);
+    let mut rest = &mut stream[..];
+    while let Ok(Some((datagram, behind))) = tcp::split_first(rest, 4_000) {
+        let length = datagram.len();
+        if let Ok(opened) = incoming.open(datagram, seconds) {
+            let bytes = if opened.is_assembled { incoming.assembled() } else { datagram };
+            let payload = &bytes[opened.range];
+            assert_eq!(payload.is_empty(), matches!(opened.kind, Kind::Part | Kind::Empty));
+            if opened.kind == Kind::Message {
+                peer.handle_message(now, payload, length);
+            }
+        }
+        (rest, seconds) = (behind, seconds + length as u64 % 4);
+    }
+    peer.handle_timeout(now + Duration::from_secs(seconds));
+    let sent = std::iter::from_fn(|| peer.poll_output()).filter(|output| matches!(output, Output::Send(_))).count();
+    assert!(sent <= input.len(), "no more answers than questions");
 }
 
 /// The whole IP packets of the coalescer's input, as the receiving half would push them.
