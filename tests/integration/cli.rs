@@ -11,8 +11,21 @@ use std::{
 };
 
 /// Every subcommand; `--help` lists no other.
-const COMMANDS: [&str; 12] =
-    ["keygen", "pubkey", "check", "plan", "up", "down", "reload", "status", "import", "demo", "completions", "man"];
+const COMMANDS: [&str; 13] = [
+    "keygen",
+    "pubkey",
+    "check",
+    "plan",
+    "up",
+    "down",
+    "reload",
+    "status",
+    "import",
+    "demo",
+    "openvpn",
+    "completions",
+    "man",
+];
 
 /// `meshtun` with these arguments, without whatever the environment says of its directories.
 fn meshtun(arguments: &[&str]) -> Command {

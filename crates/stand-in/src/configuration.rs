@@ -118,11 +118,6 @@ fn unserved(options: &Options) -> Vec<Finding> {
         redirect,
         "default routes are not changed: write `route` lines, or an up script",
     );
-    refuse(
-        options.mtu_test,
-        "mtu-test",
-        "the path's MTU is not measured: run it with OpenVPN, or use a meshtun link, which measures always",
-    );
     refuse(options.multihome, "multihome", "give the address with `local`");
     refuse(options.passtos, "passtos", "the type of service is not copied");
     refuse(

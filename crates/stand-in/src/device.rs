@@ -7,6 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::{IpNet, Ipv4Net};
 use meshtun_netlink::{Network, PlainAddress};
 use meshtun_openvpn::{
+    mtu,
     options::{Ifconfig, Options},
     text::Level,
 };
@@ -33,7 +34,7 @@ impl Device {
         let name = if options.device.name == "tun" { "tun%d" } else { options.device.name.as_str() };
         let tun = Tun::open(name).map_err(|error| Fatal::new(format_args!("ERROR: {error}")))?;
         log.info(format_args!("TUN/TAP device {} opened", tun.name()));
-        Ok(Device { tun: Arc::new(tun), mtu: options.tun_mtu, addresses: Vec::new() })
+        Ok(Device { tun: Arc::new(tun), mtu: mtu::tun_mtu(options, options.protocol), addresses: Vec::new() })
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `boot` | from the command line to a process, everything before there are threads |
 //! | `process` | sessions one after the other, until a signal ends it |
-//! | `path`, `wire`, `peer` | the way of packets, what seals and opens them, the conversation with the peer |
+//! | `path`, `wire` | the way of packets, what seals and opens them |
 //! | `link`, `device` | sockets and names; the tun device, addresses, routes |
 //! | `script`, `environment` | programs and what they are told |
 //! | `log`, `status`, `management`, `notify` | what people and programs are told |
@@ -20,7 +20,6 @@ mod log;
 mod management;
 mod notify;
 mod path;
-mod peer;
 mod privileges;
 mod process;
 mod script;

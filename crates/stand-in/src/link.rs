@@ -1,9 +1,10 @@
 //! The link to the peer: names resolved, sockets opened (socket.c, `link_socket_init_phase1`, `…_phase2`).
 
 mod names;
+mod stream;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     sync::Arc,
 };
 
@@ -13,7 +14,8 @@ use meshtun_openvpn::{
 };
 use meshtun_sys::udp::{BindError, Discovery, Udp, UdpOptions};
 
-pub(crate) use self::names::resolve;
+use self::names::resolve;
+pub(crate) use self::stream::NoConnection;
 use crate::{
     fatal::Fatal,
     log::{Log, told},
@@ -34,6 +36,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) enum Carrier {
     Udp(Arc<Udp>),
+    Tcp(TcpStream),
 }
 
 /// Which addresses a link runs between, before it is opened.

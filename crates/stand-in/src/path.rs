@@ -35,8 +35,9 @@ pub(crate) enum Event {
     /// An error that passes.
     Trouble(io::Error),
     /// The stream has ended.
-    #[expect(dead_code, reason = "for streams")]
     Reset(i32),
+    /// A packet of the stream could not be opened: none behind it could, either.
+    Unreadable,
     /// The device or the socket is gone.
     Broken(String),
 }
@@ -65,10 +66,11 @@ impl Path {
         Ok(Path::Waiting(Waiting::new(link, wire, anybody)?))
     }
 
-    /// Goes on through the data plane. What waits in socket and device is carried.
-    pub(crate) fn carry(self, device: &Device) -> Result<Path, Fatal> {
+    /// Goes on through the data plane. What waits in socket and device is carried. `longest`: to what the packets of TCP
+    /// connections are made to keep, in bytes.
+    pub(crate) fn carry(self, device: &Device, longest: Option<u16>) -> Result<Path, Fatal> {
         match self {
-            Path::Waiting(waiting) => Ok(Path::Carrying(Carrying::new(waiting, device)?)),
+            Path::Waiting(waiting) => Ok(Path::Carrying(Carrying::new(waiting, device, longest)?)),
             Path::Carrying(carrying) => Ok(Path::Carrying(carrying)),
         }
     }

@@ -8,45 +8,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use meshtun_openvpn::{
     key::StaticKey,
-    options::{Options, Protocol, ReplayWindow},
-    packet_id::{SendIds, Window},
-    wire::{Opener, Sealer},
+    options::Options,
+    session::{self, Start},
 };
 
 use self::memory::Memory;
 pub(crate) use self::{incoming::Incoming, outgoing::Outgoing};
-use crate::fatal::Fatal;
+use crate::{fatal::Fatal, link::Link};
+
+/// The one session's number.
+pub(crate) const SESSION: u32 = 0;
 
 /// Both sides of a session, with packet ids that go on where the last session's ended.
 pub(crate) fn make(
     options: &Options,
     key: &StaticKey,
-    protocol: Protocol,
+    link: &Link,
     memory: &Memory,
 ) -> Result<(Outgoing, Incoming), Fatal> {
-    let (cipher, digest) = (options.cipher, options.digest);
-    let pair = key.pair(options.key_direction, cipher, digest).map_err(Fatal::new)?;
-    // The file was read with this cipher and digest, so its keys are long enough.
-    let too_short = || Fatal::new("the static key is too short for the cipher");
-    let rule = match protocol {
-        Protocol::Udp => options.replay_window,
-        // A stream brings everything in order.
-        Protocol::TcpServer | Protocol::TcpClient => ReplayWindow { packets: 0, ..options.replay_window },
+    let keys = key.pair(options.key_direction, options.cipher, options.digest).map_err(Fatal::new)?;
+    let start = Start {
+        protocol: link.protocol,
+        is_ipv6: link.local.is_ipv6(),
+        now: seconds(),
+        persisted: memory.persisted(),
+        seed: rand::random(),
     };
-    let mut window = Window::new(rule);
-    if let Some(newest) = memory.received() {
-        window.resume(newest);
-    }
-    let sealer = Sealer::new(
-        (cipher, &pair.outgoing.cipher),
-        (digest, &pair.outgoing.hmac),
-        SendIds::new(seconds(), memory.sent()),
-        rand::random(),
-    );
-    let opener = Opener::new((cipher, &pair.incoming.cipher), (digest, &pair.incoming.hmac), window);
-    let outgoing = Outgoing::new(sealer.ok_or_else(too_short)?);
-    let incoming = Incoming::new(opener.ok_or_else(too_short)?, options.mute_replay_warnings);
-    Ok((outgoing, incoming))
+    let (outgoing, incoming) = session::begin(options, &keys, &start).map_err(Fatal::new)?;
+    Ok((Outgoing::new(outgoing), Incoming::new(incoming, options.mute_replay_warnings)))
 }
 
 /// The clock, in seconds since 1970.
@@ -54,6 +43,3 @@ fn seconds() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
-
-/// The one session's number.
-pub(crate) const SESSION: u32 = 0;

@@ -14,6 +14,14 @@ pub fn set_congestion_control(socket: impl AsFd, algorithm: &str) -> io::Result<
     Ok(sockopt::set_tcp_congestion(socket, algorithm)?)
 }
 
+/// Marks the connection's packets, for policy routing (`SO_MARK`).
+///
+/// # Errors
+/// `EPERM` without `CAP_NET_ADMIN` or `CAP_NET_RAW`.
+pub fn set_mark(socket: impl AsFd, mark: u32) -> io::Result<()> {
+    Ok(socket2::SockRef::from(&socket).set_mark(mark)?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

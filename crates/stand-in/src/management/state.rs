@@ -10,7 +10,6 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Connecting,
-    #[expect(dead_code, reason = "for streams")]
     TcpConnect,
     AssignIp,
     AddRoutes,

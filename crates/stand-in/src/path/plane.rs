@@ -9,8 +9,8 @@ use std::{
 };
 
 use meshtun_dataplane::{
-    ChannelId, ChannelParts, Command, Counters, DataPlane, DropReason, Event as PlaneEvent, Events, Filter, Format,
-    PlaneConfig, ReceiveSession, SendSession, Transport,
+    ChannelId, ChannelParts, ClampMss, Command, Counters, DataPlane, DropReason, Event as PlaneEvent, Events, Filter,
+    Format, Half, PlaneConfig, ReceiveSession, SendSession, Stream, StreamError, Transport,
 };
 use meshtun_openvpn::text::Statistics;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,7 @@ use crate::{
 /// A session in the data plane.
 #[derive(Debug)]
 pub(crate) struct Carrying {
+    is_stream: bool,
     /// None once it has ended.
     plane: Option<DataPlane>,
     events: Events,
@@ -51,7 +52,8 @@ const CHANNEL: ChannelId = ChannelId(0);
 const WORKERS: usize = 2;
 
 impl Carrying {
-    pub(super) fn new(waiting: Waiting, device: &Device) -> Result<Carrying, Fatal> {
+    /// `longest`: to what the packets of TCP connections are made to keep, in bytes.
+    pub(super) fn new(waiting: Waiting, device: &Device, longest: Option<u16>) -> Result<Carrying, Fatal> {
         let (newest, sent) = waiting.memory();
         let newest = newest.clone();
         let Waiting { link, outgoing, incoming, anybody, said, heard, statistics: before, .. } = waiting;
@@ -60,7 +62,11 @@ impl Carrying {
         let config = PlaneConfig { cpus: (0..WORKERS).collect(), pin: false, apart: true };
         let (mut plane, events) = DataPlane::start(&config).map_err(Fatal::new)?;
         let wake = events.as_fd().try_clone_to_owned().and_then(watch).map_err(failed)?;
-        let Carrier::Udp(udp) = link.carrier;
+        let is_stream = matches!(link.carrier, Carrier::Tcp(_));
+        let transport = match link.carrier {
+            Carrier::Udp(udp) => Transport::Udp(udp),
+            Carrier::Tcp(stream) => Transport::Tcp(Stream::new(stream, u16::MAX).map_err(failed)?),
+        };
         let mut first = vec![
             Command::InstallReceive(ReceiveSession::Other(Box::new(incoming))),
             Command::InstallSend(SendSession::Other(Box::new(outgoing))),
@@ -70,9 +76,10 @@ impl Carrying {
         if let (false, Some(remote)) = (anybody, link.remote) {
             first.push(Command::Sources(vec![remote]));
         }
+        first.extend(longest.map(|longest| Command::ClampMss(ClampMss::To(longest))));
         let parts = ChannelParts {
             tun: Arc::clone(&device.tun),
-            transport: Transport::Udp(udp),
+            transport,
             format: Format::Sole,
             mtu: device.mtu,
             endpoint: link.remote,
@@ -81,6 +88,7 @@ impl Carrying {
         };
         let counters = plane.add_channel(CHANNEL, parts).map_err(Fatal::new)?;
         Ok(Carrying {
+            is_stream,
             plane: Some(plane),
             events,
             wake,
@@ -132,8 +140,19 @@ impl Carrying {
             PlaneEvent::Refused { reason: DropReason::Replayed, why, .. } => Some(Event::Refused(Refusal::Replay(why))),
             PlaneEvent::Refused { why, .. } => Some(Event::Refused(Refusal::Packet(why))),
             PlaneEvent::TooBigForUnderlay { datagram, .. } => Some(Event::TooBig(datagram)),
-            PlaneEvent::Failed { half, error, .. } => Some(Event::Broken(format!("{half:?}: {error}"))),
+            PlaneEvent::Failed { half, error, .. } => Some(self.failed(half, &error)),
             PlaneEvent::Handshake { .. } | PlaneEvent::UnknownSession { .. } | PlaneEvent::OffloadLost { .. } => None,
+        }
+    }
+
+    fn failed(&self, half: Half, error: &io::Error) -> Event {
+        let stream_error = error.get_ref().and_then(|source| source.downcast_ref::<StreamError>());
+        match (stream_error, error.raw_os_error()) {
+            (Some(StreamError::Refused(_)), _) => Event::Unreadable,
+            (Some(StreamError::Closed), _) => Event::Reset(0),
+            (Some(error @ StreamError::Length { .. }), _) => Event::Broken(error.to_string()),
+            (None, Some(code)) if self.is_stream => Event::Reset(code),
+            (None, _) => Event::Broken(format!("{half:?}: {error}")),
         }
     }
 

@@ -2,14 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    io,
-    net::SocketAddr,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
     os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
 
 use meshtun_dataplane::{DropReason, Opened, Opening};
-use meshtun_openvpn::text::Statistics;
+use meshtun_openvpn::{
+    tcp::{self, HEADER_LEN},
+    text::Statistics,
+};
 use meshtun_sys::udp;
 use tokio::io::unix::AsyncFd;
 
@@ -19,6 +22,14 @@ use crate::{
     link::{Carrier, Link},
     wire::{Incoming, Outgoing, memory::Newest},
 };
+
+/// What came in with one read.
+enum Came {
+    /// Datagrams of so many bytes each in so many bytes, from there.
+    Datagrams(usize, usize, SocketAddr),
+    /// Not a whole one yet.
+    NotYet,
+}
 
 /// A link that this thread reads.
 #[derive(Debug)]
@@ -31,6 +42,8 @@ pub(crate) struct Waiting {
     pub(super) anybody: bool,
     readable: AsyncFd<OwnedFd>,
     buffer: Vec<u8>,
+    /// How much of a datagram of the stream is there, its length included.
+    filled: usize,
     events: VecDeque<Event>,
     told: Option<Instant>,
     pub(super) said: Option<Instant>,
@@ -39,13 +52,19 @@ pub(crate) struct Waiting {
 }
 
 /// The longest train.
-const LONGEST: usize = 65_535;
+const LONGEST: usize = 65_535 + HEADER_LEN;
 
 impl Waiting {
     pub(super) fn new(link: Link, wire: (Outgoing, Incoming), anybody: bool) -> Result<Waiting, Fatal> {
         let failed = |error: io::Error| Fatal::new(format_args!("cannot watch the link's socket: {error}"));
-        let Carrier::Udp(udp) = &link.carrier;
-        let readable = udp.as_fd().try_clone_to_owned().and_then(watch).map_err(failed)?;
+        let descriptor = match &link.carrier {
+            Carrier::Udp(udp) => udp.as_fd(),
+            Carrier::Tcp(stream) => {
+                stream.set_nonblocking(true).map_err(failed)?;
+                stream.as_fd()
+            }
+        };
+        let readable = descriptor.try_clone_to_owned().and_then(watch).map_err(failed)?;
         let (outgoing, incoming) = wire;
         Ok(Waiting {
             newest: incoming.newest(),
@@ -55,6 +74,7 @@ impl Waiting {
             anybody,
             readable,
             buffer: vec![0; LONGEST],
+            filled: 0,
             events: VecDeque::new(),
             told: None,
             said: None,
@@ -69,21 +89,23 @@ impl Waiting {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let Carrier::Udp(udp) = &self.link.carrier;
-            let received = match self.readable.readable().await {
-                Ok(mut ready) => match ready.try_io(|_| udp.receive(&mut self.buffer)) {
-                    Ok(received) => received,
+            let (carrier, buffer, filled) = (&self.link.carrier, &mut self.buffer, &mut self.filled);
+            let came = match self.readable.readable().await {
+                Ok(mut ready) => match ready.try_io(|_| receive(carrier, buffer, filled)) {
+                    Ok(came) => came,
                     Err(_not_yet) => continue,
                 },
                 Err(error) => Err(error),
             };
-            match received {
-                Ok(received) => {
-                    let segment = received.segment.max(1);
-                    let datagrams = (0..received.len).step_by(segment).map(|at| at..(at + segment).min(received.len));
-                    for datagram in datagrams {
-                        self.take(datagram, received.from.into());
+            match came {
+                Ok(Came::NotYet) => {}
+                Ok(Came::Datagrams(segment, length, from)) => {
+                    for at in (0..length).step_by(segment.max(1)) {
+                        self.take(at..(at + segment).min(length), from);
                     }
+                }
+                Err(error) if matches!(self.link.carrier, Carrier::Tcp(_)) => {
+                    return Event::Reset(error.raw_os_error().unwrap_or(0));
                 }
                 Err(error) => {
                     tokio::time::sleep(AFTER_TROUBLE).await;
@@ -138,19 +160,67 @@ impl Waiting {
     /// Sends a frame, if it is known to whom. What is lost is sent again by whoever wants an answer.
     pub(super) fn send(&mut self, frame: &[u8]) {
         let Some(remote) = self.link.remote else { return };
-        let Carrier::Udp(udp) = &self.link.carrier;
-        let Some(datagram) = self.outgoing.frame(frame) else { return };
-        match udp.send_to(&datagram, &remote.into()) {
-            Ok(()) => {
-                self.said = Some(Instant::now());
-                self.statistics.link_write += datagram.len() as u64;
+        for datagram in self.outgoing.frame(frame) {
+            let sent = match &self.link.carrier {
+                Carrier::Udp(udp) => udp.send_to(&datagram, &remote.into()),
+                Carrier::Tcp(stream) => send_whole(stream, &datagram),
+            };
+            match sent {
+                Ok(()) => {
+                    self.said = Some(Instant::now());
+                    self.statistics.link_write += datagram.len() as u64;
+                }
+                Err(error) if matches!(self.link.carrier, Carrier::Tcp(_)) => {
+                    self.events.push_back(Event::Reset(error.raw_os_error().unwrap_or(0)));
+                }
+                Err(error) if udp::is_would_block(&error) => {}
+                Err(error) => self.events.push_back(Event::Trouble(error)),
             }
-            Err(error) if udp::is_would_block(&error) => {}
-            Err(error) => self.events.push_back(Event::Trouble(error)),
         }
     }
 
     pub(super) fn memory(&self) -> (&Newest, u32) {
         (&self.newest, self.outgoing.time())
+    }
+}
+
+/// What waits in the socket, up to one train or one datagram of the stream, and no further.
+fn receive(carrier: &Carrier, buffer: &mut [u8], filled: &mut usize) -> io::Result<Came> {
+    let stream = match carrier {
+        Carrier::Udp(udp) => {
+            let received = udp.receive(buffer)?;
+            return Ok(Came::Datagrams(received.segment, received.len, received.from.into()));
+        }
+        Carrier::Tcp(stream) => stream,
+    };
+    let peer = stream.peer_addr()?;
+    let wanted = |filled: usize, buffer: &[u8]| match filled {
+        0 | 1 => HEADER_LEN,
+        _ => HEADER_LEN + usize::from(u16::from_be_bytes([buffer[0], buffer[1]])),
+    };
+    let end = wanted(*filled, buffer);
+    let Some(room) = buffer.get_mut(*filled..end) else { return Err(io::ErrorKind::InvalidData.into()) };
+    match (&*stream).read(room)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        read => {
+            *filled += read;
+            let end = wanted(*filled, buffer);
+            if *filled < end || end == HEADER_LEN {
+                return Ok(Came::NotYet);
+            }
+            *filled = 0;
+            buffer.copy_within(HEADER_LEN..end, 0);
+            Ok(Came::Datagrams(end - HEADER_LEN, end - HEADER_LEN, peer))
+        }
+    }
+}
+
+/// A datagram with its length before it. So little, and so seldom, always has room; if it has not, the connection hangs.
+fn send_whole(stream: &TcpStream, datagram: &[u8]) -> io::Result<()> {
+    let header = tcp::header(datagram.len()).ok_or(io::ErrorKind::InvalidInput)?;
+    let whole = [&header[..], datagram].concat();
+    match (&*stream).write(&whole)? {
+        written if written == whole.len() => Ok(()),
+        _ => Err(io::ErrorKind::TimedOut.into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use meshtun_openvpn::{options::Script, text::ip_and_port};
+use meshtun_openvpn::{mtu, options::Script, text::ip_and_port};
 
 use super::Process;
 use crate::{
@@ -30,7 +30,8 @@ impl Process {
         let context = if restart { "restart" } else { "init" };
         environment.set_some("signal", signal);
         environment.set("script_context", context);
-        environment.set("tun_mtu", self.options.tun_mtu);
+        let mtu = mtu::tun_mtu(&self.options, self.options.protocol);
+        environment.set("tun_mtu", mtu);
         environment.set("dev", device);
         if kind == "up" {
             environment.set("dev_type", "tun");
@@ -40,7 +41,7 @@ impl Process {
         let ifconfig = self.options.ifconfig;
         let arguments = [
             device.to_owned(),
-            self.options.tun_mtu.to_string(),
+            mtu.to_string(),
             "0".to_owned(),
             ifconfig.map_or_else(String::new, |ifconfig| ifconfig.local().to_string()),
             ifconfig.map_or_else(String::new, |ifconfig| ifconfig.second().to_string()),

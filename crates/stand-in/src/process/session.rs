@@ -7,7 +7,9 @@ use std::{
 };
 
 use meshtun_openvpn::{
+    mtu,
     options::{Compression, Options, PingTimeout, Protocol},
+    peer::{End, Note, Output, Peer, Traffic},
     text::{Ending, Level, Origin, Signal, rejected, socket_address},
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,12 +18,10 @@ use super::{Process, pause::Wish};
 use crate::{
     environment::Environment,
     fatal::Fatal,
-    link::{Carrier, Link, NoPlan, Plan},
+    link::{Carrier, Link, NoConnection, NoPlan, Plan},
     log::told,
-    management::State,
+    management::{Ends, State},
     path::{Event, Path, Refusal},
-    peer::{Action, Peer},
-    signals::remapped,
     status::StatusFile,
     wire,
 };
@@ -38,8 +38,8 @@ pub(super) struct Session {
     routes_at: Option<Instant>,
     /// All routes are there.
     all_routes: bool,
-    /// The process is about to exit: how many more goodbyes are to be said, and why it ends.
-    leaving: Option<(u32, Ending)>,
+    /// The process is about to exit, for this reason, once the peer has been told.
+    leaving: Option<Ending>,
 }
 
 /// What is told in the log and to the service runner at the end of a beginning.
@@ -57,7 +57,7 @@ impl Process {
         self.tell_ciphers();
         let mut session = Session {
             path: None,
-            peer: Peer::new(&self.options, Instant::now()),
+            peer: Peer::new(&self.options, self.options.protocol, Instant::now()),
             status,
             up: false,
             routes_at: None,
@@ -90,11 +90,12 @@ impl Process {
             Ok(link) => link,
             Err(ending) => return Ok(ending),
         };
-        let wire = wire::make(&self.options, &self.key, link.protocol, &self.memory)?;
+        let (protocol, is_ipv6) = (link.protocol, link.local.is_ipv6());
+        let wire = wire::make(&self.options, &self.key, &link, &self.memory)?;
         let anybody = self.options.float || link.remote.is_none();
         let mut path = Path::new(link, wire, anybody)?;
         if let Some(tunnel) = self.tunnel.as_ref().filter(|_| !self.options.up_delay) {
-            path = path.carry(&tunnel.device)?;
+            path = path.carry(&tunnel.device, self.longest(protocol, is_ipv6))?;
         }
         session.path = Some(path);
         if self.options.up_delay {
@@ -104,7 +105,7 @@ impl Process {
         } else {
             self.privileges.drop_now(&self.log)?;
         }
-        session.peer = Peer::new(&self.options, Instant::now());
+        session.peer = Peer::new(&self.options, protocol, Instant::now());
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -145,12 +146,23 @@ impl Process {
             }
             Ok(Ok(plan)) => plan,
         };
-        if plan.protocol != Protocol::Udp {
-            return Err(Fatal::new("TCP is not served yet: use `proto udp` at both ends"));
-        }
-        let udp = plan.open_udp(&self.options, &self.log)?;
-        let local = udp.local_addr();
-        let link = Link { carrier: Carrier::Udp(Arc::new(udp)), protocol: plan.protocol, local, remote: plan.remote };
+        let protocol = plan.protocol;
+        let link = if protocol == Protocol::Udp {
+            let udp = plan.open_udp(&self.options, &self.log)?;
+            let local = udp.local_addr();
+            Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote }
+        } else {
+            self.tell_state(State::TcpConnect, "", &Ends::default());
+            let stream = match self.unless_interrupted(plan.open_tcp(&options, &log)).await {
+                Err(ending) => return Ok(Err(ending)),
+                Ok(Err(NoConnection::Failed)) => return Ok(Err(self.soft(Signal::Usr1, "connection-failed"))),
+                Ok(Err(NoConnection::Fatal(fatal))) => return Err(fatal),
+                Ok(Ok(stream)) => stream,
+            };
+            let local = stream.local_addr().unwrap_or(plan.local);
+            let remote = stream.peer_addr().ok().or(plan.remote);
+            Link { carrier: Carrier::Tcp(stream), protocol, local, remote }
+        };
         plan.tell(&link, &self.log);
         Ok(Ok(link))
     }
@@ -167,31 +179,20 @@ impl Process {
         }
     }
 
-    /// `explicit-exit-notify`: the peer is told before the process exits.
+    /// Before the process exits the peer is told, if `explicit-exit-notify` says so.
     fn leave(&mut self, ending: Ending, session: &mut Session) -> Option<Ending> {
-        let notices =
-            self.options.explicit_exit_notify.filter(|_| ending.signal.is_exit() && session.leaving.is_none());
-        let notices = notices.filter(|notices| *notices > 0 && session.path.is_some());
-        let Some(notices) = notices else { return Some(ending) };
-        self.log.info(format_args!("{} received, sending exit notification to peer", ending.signal.name()));
-        if let Some(path) = &mut session.path {
-            path.send(Peer::goodbye());
+        if !ending.signal.is_exit() || session.path.is_none() {
+            return Some(ending);
         }
-        session.leaving = Some((notices, ending));
-        None
+        session.leaving = Some(ending);
+        session.peer.handle_exit(Instant::now());
+        self.act(session)
     }
 
     /// Once a second: timers, the status file, the management interface, what is to be kept.
     async fn tick(&mut self, session: &mut Session, environment: &mut Environment) -> Result<Option<Ending>, Fatal> {
         let now = Instant::now();
         let Some(path) = &mut session.path else { return Ok(None) };
-        if let Some((left, ending)) = &mut session.leaving {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                return Ok(Some(Ending { origin: Origin::Soft, text: Some("exit-with-notification"), ..*ending }));
-            }
-            path.send(Peer::goodbye());
-        }
         let counted = path.statistics();
         let (newest, sent) = path.memory();
         self.memory.keep(newest, sent, &self.log);
@@ -204,9 +205,22 @@ impl Process {
                 status.write(&lines, now, &self.log);
             }
         }
-        let (said, heard) = path.said_and_heard();
-        let actions = session.peer.tick(now, said, heard);
-        let ending = self.act(actions, session);
+        let (sent, heard) = path.said_and_heard();
+        session.peer.handle_traffic(
+            now,
+            Traffic {
+                sent,
+                heard,
+                inner_bytes: counted.tun_read + counted.tun_write,
+                received_bytes: counted.link_read,
+                authentic_bytes: counted.auth_read,
+                // Nobody looks.
+                longest_received: 0,
+                longest_sent: 0,
+            },
+        );
+        session.peer.handle_timeout(now);
+        let ending = self.act(session);
         if ending.is_none() && session.routes_at.is_some_and(|at| now >= at) {
             session.routes_at = None;
             session.all_routes &= self.add_routes(environment).await?;
@@ -215,16 +229,29 @@ impl Process {
         Ok(ending)
     }
 
-    fn act(&mut self, actions: Vec<Action>, session: &mut Session) -> Option<Ending> {
-        for action in actions {
-            match action {
-                Action::Send(frame) => {
+    /// Does what the conversation with the peer asks for.
+    fn act(&mut self, session: &mut Session) -> Option<Ending> {
+        while let Some(output) = session.peer.poll_output() {
+            match output {
+                Output::Send(frame) => {
                     if let Some(path) = &mut session.path {
                         path.send(frame);
                     }
                 }
-                Action::Say(level, text) => self.log.say(level, text),
-                Action::End(signal, why) => return Some(remapped(Ending::soft(signal, why), &self.options)),
+                // Done where the address is known: `meet`.
+                Output::Established => {}
+                Output::Note(Note::SayingGoodbye) => {
+                    let signal = session.leaving.map_or(Signal::Term, |ending| ending.signal);
+                    self.log.info(format_args!("{} received, sending exit notification to peer", signal.name()));
+                }
+                Output::Note(note) if note.is_warning() => self.log.warning(note),
+                Output::Note(note) => self.log.info(note),
+                Output::End(End::Restart(why)) => return Some(self.soft(Signal::Usr1, why)),
+                Output::End(End::Exit("")) => return session.leaving.or(Some(self.hard(Signal::Term))),
+                Output::End(End::Exit(why)) => {
+                    let signal = session.leaving.map_or(Signal::Term, |ending| ending.signal);
+                    return Some(Ending { signal, origin: Origin::Soft, text: Some(why) });
+                }
             }
         }
         None
@@ -240,8 +267,9 @@ impl Process {
         match event {
             Event::Heard(from) => self.meet(from, session, environment).await?,
             Event::Frame(payload) => {
-                let actions = session.peer.frame(&payload);
-                return Ok(self.act(actions, session));
+                // Its datagram was longer by an unknown amount, which matters to nobody.
+                session.peer.handle_message(Instant::now(), &payload, payload.len());
+                return Ok(self.act(session));
             }
             Event::Refused(refusal) => self.tell_refusal(refusal, session),
             Event::TooBig(length) => self.log.say(
@@ -252,6 +280,10 @@ impl Process {
             Event::Reset(code) => {
                 self.log.say(Level::STREAM, format_args!("Connection reset, restarting [{code}]"));
                 return Ok(Some(self.soft(Signal::Usr1, "connection-reset")));
+            }
+            Event::Unreadable => {
+                session.peer.handle_open_failed();
+                return Ok(self.act(session));
             }
             Event::Broken(why) => {
                 self.log.say(Level::ERROR, format_args!("ERROR: the tunnel is broken, restarting: {why}"));
@@ -280,6 +312,7 @@ impl Process {
         environment: &mut Environment,
     ) -> Result<(), Fatal> {
         self.heard_at = Some(from);
+        session.peer.handle_authenticated(Instant::now());
         self.log.info(format_args!("Peer Connection Initiated with {}", socket_address(Some(from))));
         self.run_ipchange(from, environment).await?;
         if std::mem::replace(&mut session.up, true) {
@@ -288,7 +321,9 @@ impl Process {
         if self.options.up_delay {
             session.all_routes = self.open_tunnel(Some(from.ip()), environment).await?;
             if let (Some(path), Some(tunnel)) = (session.path.take(), &self.tunnel) {
-                session.path = Some(path.carry(&tunnel.device)?);
+                let protocol = self.remote().map_or(self.options.protocol, |remote| remote.protocol);
+                let longest = self.longest(protocol, from.is_ipv6());
+                session.path = Some(path.carry(&tunnel.device, longest)?);
             }
         }
         match self.options.route_delay {
@@ -297,6 +332,13 @@ impl Process {
         }
         self.tell_session();
         Ok(())
+    }
+
+    /// `mssfix`: the longest packet that TCP connections shall send, in bytes, over IPv4 at least.
+    fn longest(&self, protocol: Protocol, is_ipv6: bool) -> Option<u16> {
+        /// Of IPv4 and TCP, without options.
+        const HEADERS: u16 = 40;
+        mtu::max_segment(&self.options, protocol, is_ipv6).map(|segment| segment.saturating_add(HEADERS))
     }
 
     /// All is set up.

@@ -8,53 +8,38 @@ use std::{
 use meshtun_dataplane::{DropReason, Opened, Opening};
 use meshtun_openvpn::{
     packet_id::PacketId,
+    session::{self, Drop, Kind},
     text::{replayed, stamp},
-    wire::{OpenError, Opener},
+    wire::OpenError,
 };
 
 use super::{SESSION, memory::Newest};
-use crate::{log::civil, peer};
+use crate::log::civil;
 
 /// Opens packets and frames of one session.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    opener: Opener,
+    inner: session::Incoming,
     /// From where seconds are counted.
     began: Instant,
     newest: Newest,
+    /// Where in the assembled packet the last one lies.
+    assembled: Range<usize>,
     /// Why the last datagram was not opened.
-    refused: Option<OpenError>,
+    refused: Option<Drop>,
     /// Nothing is said of replays.
     mute: bool,
 }
 
 impl Incoming {
-    pub(super) fn new(opener: Opener, mute: bool) -> Incoming {
+    pub(super) fn new(inner: session::Incoming, mute: bool) -> Incoming {
         let newest = Newest::default();
-        Incoming { opener, began: Instant::now(), newest, refused: None, mute }
+        Incoming { inner, began: Instant::now(), newest, assembled: 0..0, refused: None, mute }
     }
 
     /// For whoever keeps it.
     pub(crate) fn newest(&self) -> Newest {
         self.newest.clone()
-    }
-
-    fn payload(&mut self, datagram: &mut [u8], now: Instant) -> Result<Range<usize>, DropReason> {
-        let seconds = now.saturating_duration_since(self.began).as_secs();
-        match self.opener.open(datagram, seconds) {
-            Ok(payload) => {
-                self.newest.set(self.opener.window().newest());
-                Ok(payload)
-            }
-            Err(error) => {
-                self.refused = Some(error);
-                Err(match error {
-                    OpenError::Replay { .. } => DropReason::Replayed,
-                    OpenError::BadTag => DropReason::Forged,
-                    _ => DropReason::Malformed,
-                })
-            }
-        }
     }
 }
 
@@ -68,24 +53,51 @@ impl Opening for Incoming {
     }
 
     fn open(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
-        let range = self.payload(datagram, now)?;
-        let payload = &datagram[range.clone()];
-        Ok(if payload == peer::PING {
-            Opened::Swallowed(payload.len())
-        } else if payload.starts_with(&peer::OCC) {
-            Opened::Control(range)
-        } else {
-            Opened::Inner(range)
+        let seconds = now.saturating_duration_since(self.began).as_secs();
+        let opened = match self.inner.open(datagram, seconds) {
+            Ok(opened) => opened,
+            Err(drop) => {
+                self.refused = Some(drop);
+                return Err(reason(&drop));
+            }
+        };
+        self.newest.set(self.inner.newest());
+        Ok(match (opened.kind, opened.is_assembled) {
+            (Kind::Packet, false) => Opened::Inner(opened.range),
+            (Kind::Packet, true) => {
+                self.assembled = opened.range;
+                Opened::Assembled
+            }
+            (Kind::Message, false) => Opened::Control(opened.range),
+            // A message in pieces: nobody sends one that is so long.
+            (Kind::Ping, _) | (Kind::Message, true) => Opened::Swallowed(opened.range.len()),
+            (Kind::Part, _) => Opened::Part,
+            (Kind::Empty, _) => {
+                self.refused = None;
+                return Err(DropReason::Malformed);
+            }
         })
     }
 
+    fn assembled(&mut self) -> &mut [u8] {
+        self.inner.assembled().get_mut(self.assembled.clone()).unwrap_or_default()
+    }
+
     fn why(&self) -> Option<String> {
-        let error = self.refused?;
-        match error {
-            OpenError::Replay { .. } if self.mute => None,
-            OpenError::Replay { id, .. } => Some(replayed(id, &time_of(id))),
-            error => Some(format!("Authenticate/Decrypt packet error: {error}")),
+        match self.refused? {
+            Drop::Open(OpenError::Replay { .. }) if self.mute => None,
+            Drop::Open(OpenError::Replay { id, .. }) => Some(replayed(id, &time_of(id))),
+            drop => Some(drop.to_string()),
         }
+    }
+}
+
+fn reason(drop: &Drop) -> DropReason {
+    match drop {
+        Drop::Open(OpenError::Replay { .. }) => DropReason::Replayed,
+        Drop::Open(OpenError::BadTag) => DropReason::Forged,
+        Drop::Open(_) | Drop::Unpack(_) => DropReason::Malformed,
+        Drop::Fragment(_) => DropReason::BadFragment,
     }
 }
 

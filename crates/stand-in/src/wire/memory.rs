@@ -61,15 +61,10 @@ impl Memory {
         Ok(Memory { kept: Persisted::from_bytes(&bytes), file: Some((path.to_owned(), file)) })
     }
 
-    /// The newest id of a session before. Without a file OpenVPN forgets it with the session, and so do we: a peer that was
-    /// started anew with an older clock is heard then.
-    pub(crate) fn received(&self) -> Option<PacketId> {
-        self.kept.received.filter(|_| self.file.is_some())
-    }
-
-    /// The time that packets of the session before carried.
-    pub(crate) fn sent(&self) -> Option<u32> {
-        self.kept.sent
+    /// What the session before has left. Without a file OpenVPN forgets with the session what was received, and so do we: a
+    /// peer that was started anew with an older clock is heard then.
+    pub(crate) fn persisted(&self) -> Persisted {
+        Persisted { received: self.kept.received.filter(|_| self.file.is_some()), sent: self.kept.sent }
     }
 
     /// Keeps what a session has seen and sent.
@@ -98,10 +93,11 @@ mod tests {
         let (log, newest) = (Log::new(), Newest::default());
         newest.set(PacketId { time: 7, id: 9 });
         let mut memory = Memory::load(Some(&path)).unwrap();
-        assert_eq!((memory.received(), memory.sent()), (None, None));
+        assert_eq!(memory.persisted(), Persisted::default());
         memory.keep(&newest, 5, &log);
         let again = Memory::load(Some(&path)).unwrap();
-        assert_eq!((again.received(), again.sent()), (Some(PacketId { time: 7, id: 9 }), Some(5)));
+        let whole = Persisted { received: Some(PacketId { time: 7, id: 9 }), sent: Some(5) };
+        assert_eq!(again.persisted(), whole);
     }
 
     #[test]
@@ -110,7 +106,7 @@ mod tests {
         newest.set(PacketId { time: 7, id: 9 });
         let mut memory = Memory::load(None).unwrap();
         memory.keep(&newest, 5, &log);
-        assert_eq!((memory.received(), memory.sent()), (None, Some(5)));
+        assert_eq!(memory.persisted(), Persisted { received: None, sent: Some(5) });
     }
 
     #[test]

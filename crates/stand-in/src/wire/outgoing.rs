@@ -3,31 +3,27 @@
 use std::time::Instant;
 
 use meshtun_dataplane::{Datagrams, DropReason, Pieces, Sealing};
-use meshtun_openvpn::wire::{SealError, Sealer};
+use meshtun_openvpn::{session, wire::SealError};
 
 use super::SESSION;
 
 /// Seals packets and frames of one session.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
-    sealer: Sealer,
-}
+pub(crate) struct Outgoing(session::Outgoing);
 
 impl Outgoing {
-    pub(super) fn new(sealer: Sealer) -> Outgoing {
-        Outgoing { sealer }
+    pub(super) fn new(inner: session::Outgoing) -> Outgoing {
+        Outgoing(inner)
     }
 
     /// The time that every packet of this session carries.
     pub(crate) fn time(&self) -> u32 {
-        self.sealer.time()
+        self.0.time()
     }
 
-    /// A frame as a datagram of its own; none if there is no packet id left.
-    pub(crate) fn frame(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
-        let mut room = vec![0; self.sealer.shape().sealed_len(payload.len())];
-        self.sealer.seal(payload, &mut room).ok()?;
-        Some(room)
+    /// A frame as datagrams of its own; none if there is no packet id left.
+    pub(crate) fn frame(&mut self, payload: &[u8]) -> Vec<Vec<u8>> {
+        self.0.seal(payload).unwrap_or_default()
     }
 }
 
@@ -41,17 +37,21 @@ impl Sealing for Outgoing {
     }
 
     fn pieces(&self, length: usize, _mtu: usize) -> Pieces {
-        Pieces::one(self.sealer.shape().sealed_len(length))
+        match self.0.pieces(length) {
+            Some(session::Pieces { count, each, last }) => Pieces { count, each, last },
+            // More than there may be pieces: `seal` refuses.
+            None => Pieces::one(1),
+        }
     }
 
-    fn seal(&mut self, packet: &[u8], _piece: usize, room: &mut [u8]) -> Result<(), DropReason> {
-        let staged = self.sealer.stage(packet.len(), room, |content| content.copy_from_slice(packet));
-        staged.map_err(|error| match error {
-            SealError::Exhausted | SealError::Room => DropReason::NoSession,
+    fn seal(&mut self, packet: &[u8], piece: usize, room: &mut [u8]) -> Result<(), DropReason> {
+        self.0.stage(packet, piece, room).map_err(|error| match error {
+            SealError::Exhausted => DropReason::NoSession,
+            SealError::Room => DropReason::TooBig,
         })
     }
 
     fn finish(&mut self, mut datagrams: Datagrams<'_>) {
-        self.sealer.finish(datagrams.iter_mut());
+        self.0.finish(datagrams.iter_mut());
     }
 }
