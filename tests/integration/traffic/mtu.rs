@@ -1,7 +1,17 @@
 //! Packets that just fit, and those that just do not.
 
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
 use netns_lab::{
     Node,
+    load::TcpLoad,
     topology::{Family, Options, Shape},
     trial,
 };
@@ -51,13 +61,7 @@ fn a_path_that_becomes_narrower_is_found_out_and_the_channels_stay_up() {
         let sessions =
             || [0, 1].map(|site| bed.channels(site).into_iter().map(|it| it["sessions"].clone()).collect::<Vec<_>>());
         let before = sessions();
-        for gateway in [bed.gateway(0), bed.gateway(1)] {
-            // Or the length of a whole train would be judged.
-            run(gateway, "ethtool -K underlay tx-udp-segmentation off");
-            run(gateway, "nft add table inet narrow");
-            run(gateway, "nft add chain inet narrow in { type filter hook input priority 0 ; }");
-            run(gateway, "nft add rule inet narrow in meta l4proto udp meta length > 1400 drop");
-        }
+        narrow(&bed);
         let mtu = |site: usize| bed.status(site)["links"][0]["mtu"].as_u64().expect("status has an mtu");
         // What passes is 1400 less 20 of IPv4, 8 of UDP and 32 of the message, found to within a step of 16.
         for site in [0, 1] {
@@ -70,6 +74,55 @@ fn a_path_that_becomes_narrower_is_found_out_and_the_channels_stay_up() {
         assert!([0, 1].iter().flat_map(|site| bed.channels(*site)).all(|channel| channel["state"] == "up"));
         assert_eq!(sessions(), before);
     });
+}
+
+/// TCP that is under way while the path becomes narrower: it fills its segments, and its kernel is told of the new MTU by
+/// the gateway alone.
+#[test]
+fn tcp_that_is_under_way_goes_on_over_a_path_that_becomes_narrower() {
+    trial::run_with_tun(|| {
+        let bed = Bed::two_gateways(2, Family::V4);
+        let (latest, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        let load = TcpLoad {
+            flows: 4,
+            duration: Duration::from_secs(20),
+            ..TcpLoad::new(bed.host(0), bed.host(1), bed.addresses(1)[0])
+        };
+        thread::scope(|scope| {
+            let running = scope.spawn(|| {
+                let report = load.run(|progress| {
+                    *latest.lock().expect("nobody panics") = progress.flows.iter().map(|flow| flow.to_server).collect();
+                });
+                is_over.store(true, Ordering::Relaxed);
+                report
+            });
+            let bytes = || -> Vec<u64> { latest.lock().expect("nobody panics").clone() };
+            eventually("bytes flow", || bytes().len() == 4 && bytes().iter().all(|bytes| *bytes > 0));
+            narrow(&bed);
+            eventually("both ends have noticed", || {
+                [0, 1].iter().all(|site| bed.status(*site)["links"][0]["mtu"].as_u64().is_some_and(|mtu| mtu <= 1340))
+            });
+            let then = bytes();
+            eventually("every flow goes on", || {
+                assert!(!is_over.load(Ordering::Relaxed), "its time was over before it went on");
+                bytes().iter().zip(&then).all(|(now, then)| now > then)
+            });
+            let report = running.join().expect("a load does not panic").unwrap_or_else(|error| panic!("{error}"));
+            assert!(report.flows.iter().all(|flow| flow.corrupt == 0), "{report:?}");
+        });
+        assert!([0, 1].iter().flat_map(|site| bed.channels(*site)).all(|channel| channel["state"] == "up"));
+    });
+}
+
+/// From here on both gateways hear nothing that is longer than 1400 bytes, and nobody is told.
+fn narrow(bed: &Bed) {
+    for gateway in [bed.gateway(0), bed.gateway(1)] {
+        // Or the length of a whole train would be judged.
+        run(gateway, "ethtool -K underlay tx-udp-segmentation off");
+        run(gateway, "nft add table inet narrow");
+        run(gateway, "nft add chain inet narrow in { type filter hook input priority 0 ; }");
+        run(gateway, "nft add rule inet narrow in meta l4proto udp meta length > 1400 drop");
+    }
 }
 
 fn just_fits(bed: &Bed) {

@@ -1,10 +1,13 @@
 //! How long a datagram the path takes (RFC 8899, Datagram Packetization Layer Path MTU Discovery).
 //!
 //! Padded probes find it out, and nothing that ICMP says is believed. While the channel is up, a probe of the size in use
-//! goes out every [`CONFIRM_EVERY`] (section 4.4). When [`CONFIRMATIONS`] of them in a row stay unanswered, though small probes
-//! are answered meanwhile, the path has become narrower: the size falls to a base at once, so that traffic goes on, and a
-//! search (section 5.3) finds what the path takes now, which is the old size if all that was chance. [`RAISE_AFTER`] a search
-//! it is tried whether the path takes more again.
+//! goes out every [`CONFIRM_EVERY`] (section 4.4), and while anything is sent every [`CONFIRM_BUSY_EVERY`]. When
+//! [`CONFIRMATIONS`] of them in a row stay unanswered, though small probes are answered meanwhile, the path has become
+//! narrower: the size falls to a base at once, so that traffic goes on, and a search (section 5.3) finds what the path takes
+//! now, which is the old size if all that was chance. [`RAISE_AFTER`] a search it is tried whether the path takes more again.
+//!
+//! A size that goes unanswered in a search may be too long, or the path may have become narrower just then: traffic relies on
+//! the size in use, so that is confirmed before the search goes on.
 //!
 //! Sizes are bytes of UDP payload.
 
@@ -12,11 +15,14 @@ use std::time::{Duration, Instant};
 
 /// How often the size in use is confirmed.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(5);
+/// The same while the channel sends: what is longer than the path takes is lost until that is noticed.
+pub const CONFIRM_BUSY_EVERY: Duration = Duration::from_secs(1);
 /// How long an answer may take at least; on a long path, three round trips.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// How often one size is tried in a search (MAX_PROBES, section 5.1.2).
 pub const MAX_PROBES: u8 = 3;
-/// How often the size in use is tried before it is given up: it was known to pass, and loss is more likely.
+/// How often the size in use is tried before it is given up: it was known to pass, and loss is more likely. The next try does
+/// not wait for the whole time that an answer may take, but for half of it.
 pub const CONFIRMATIONS: u8 = 6;
 /// How long until a larger size is tried again (PMTU_RAISE_TIMER, section 5.1.1).
 pub const RAISE_AFTER: Duration = Duration::from_secs(600);
@@ -37,6 +43,10 @@ pub struct PathMtu {
     search: Option<Search>,
     probe: Option<Probe>,
     next: Option<Instant>,
+    /// The size in use is to be confirmed before anything else is tried.
+    is_unsure: bool,
+    /// When it was seen to pass.
+    confirmed_at: Option<Instant>,
     raise_at: Option<Instant>,
     sequence: u32,
     answer_within: Duration,
@@ -55,6 +65,8 @@ struct Search {
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     size: u16,
+    /// It is the size in use, and not one of a search.
+    confirms: bool,
     /// Those that count.
     tries: u8,
     /// The number of the first and when the last was sent.
@@ -82,6 +94,8 @@ impl PathMtu {
             search: None,
             probe: None,
             next: None,
+            is_unsure: false,
+            confirmed_at: None,
             raise_at: None,
             sequence: 0,
             answer_within: ANSWER_WITHIN,
@@ -108,6 +122,14 @@ impl PathMtu {
         self.carried_at = Some(now);
     }
 
+    /// Inner packets were sent: a path that takes less than it did is to be noticed soon.
+    pub fn sent(&mut self) {
+        let is_resting = self.search.is_none() && self.probe.is_none();
+        if let (true, Some(next), Some(confirmed)) = (is_resting, &mut self.next, self.confirmed_at) {
+            *next = (*next).min(confirmed + CONFIRM_BUSY_EVERY);
+        }
+    }
+
     /// The channel is down: a probe that is lost now says nothing of sizes.
     pub fn stop(&mut self) {
         (self.probe, self.next) = (None, None);
@@ -130,18 +152,20 @@ impl PathMtu {
             // What is lost while nothing passes says nothing of sizes.
             probe.tries += u8::from(self.carried_at > Some(probe.sent));
         }
-        let most = if self.search.is_some() { MAX_PROBES } else { CONFIRMATIONS };
-        if let Some(probe) = self.probe.take_if(|probe| probe.tries >= most) {
-            self.refused(probe.size, now);
+        let most = |probe: &Probe| if probe.confirms { CONFIRMATIONS } else { MAX_PROBES };
+        if let Some(probe) = self.probe.take_if(|probe| probe.tries >= most(probe)) {
+            self.refused(probe, now);
             // With the search over, there is nothing to send before the next confirmation.
             self.next.filter(|next| *next <= now)?;
         }
         self.sequence = self.sequence.wrapping_add(1);
-        let first = self.sequence;
-        let before = self.probe.unwrap_or_else(|| Probe { size: self.next_size(now), tries: 0, first, sent: now });
-        self.probe = Some(Probe { sent: now, ..before });
-        self.next = Some(now + self.answer_within);
-        Some(PaddedProbe { size: before.size, sequence: self.sequence })
+        let probe = match self.probe {
+            Some(before) => Probe { sent: now, ..before },
+            None => self.next_probe(now),
+        };
+        self.probe = Some(probe);
+        self.next = Some(now + if probe.confirms { self.answer_within / 2 } else { self.answer_within });
+        Some(PaddedProbe { size: probe.size, sequence: self.sequence })
     }
 
     /// The peer has received a probe of this size.
@@ -152,35 +176,47 @@ impl PathMtu {
             probe.size == size && age <= oldest
         };
         let Some(probe) = self.probe.take_if(is_of) else { return };
-        let Some(search) = &mut self.search else { return self.rest(now) };
-        search.low = probe.size;
-        self.in_use = self.in_use.max(probe.size);
+        self.confirmed_at = Some(now);
+        if probe.confirms {
+            self.is_unsure = false;
+        } else if let Some(search) = &mut self.search {
+            search.low = probe.size;
+            self.in_use = self.in_use.max(probe.size);
+        }
         self.go_on(now);
     }
 
-    fn next_size(&mut self, now: Instant) -> u16 {
+    fn next_probe(&mut self, now: Instant) -> Probe {
         if self.search.is_none() && self.raise_at.take_if(|at| *at <= now).is_some() {
             self.search = Some(Search { low: self.in_use, high: self.ceiling });
+            self.is_unsure = true;
         }
-        match self.search {
+        let size = match self.search {
+            _ if self.is_unsure => self.in_use,
             None => self.in_use,
             // Traffic relies on the base: it is the first to be known.
             Some(Search { low, high }) if low < BASE && BASE <= high => BASE,
             Some(Search { low, high }) if high - low <= STEP => high,
             Some(Search { low, high }) => low.midpoint(high),
-        }
+        };
+        let confirms = self.is_unsure || self.search.is_none();
+        Probe { size, confirms, tries: 0, first: self.sequence, sent: now }
     }
 
     /// A size went unanswered too often.
-    fn refused(&mut self, size: u16, now: Instant) {
-        if size <= self.in_use {
-            self.in_use = if size > BASE { BASE } else { LEAST };
+    fn refused(&mut self, probe: Probe, now: Instant) {
+        if probe.size <= self.in_use {
+            self.in_use = if probe.size > BASE { BASE } else { LEAST };
         }
-        self.search = Some(match self.search {
-            // It may have been loss after all.
-            None => Search { low: LEAST, high: size },
-            Some(Search { low, .. }) => Search { low, high: size.saturating_sub(STEP).max(low) },
-        });
+        self.search = match self.search {
+            Some(Search { low, .. }) if !probe.confirms => {
+                Some(Search { low, high: probe.size.saturating_sub(STEP).max(low) })
+            }
+            // Whatever was known before does not hold any more, or it was loss after all.
+            _ => Some(Search { low: LEAST, high: probe.size }),
+        };
+        // What every path is believed to take needs no proof, and the base is proven by the search.
+        self.is_unsure = !probe.confirms && self.in_use > LEAST;
         self.go_on(now);
     }
 
@@ -190,6 +226,8 @@ impl PathMtu {
         if let Some(found) = self.search.take_if(|search| search.high <= search.low) {
             self.in_use = found.low;
             self.raise_at = (found.low < self.ceiling).then_some(now + RAISE_AFTER);
+        }
+        if self.search.is_none() && !self.is_unsure {
             self.rest(now);
         }
     }
@@ -250,16 +288,53 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_narrows_under_traffic_falls_to_the_base_within_nine_seconds() {
-        let (mut discovery, mut now) = started(1452);
-        run(&mut discovery, &mut now, 1452, seconds(100));
-        let mut waited = Duration::ZERO;
-        while discovery.in_use() > 1400 {
-            run(&mut discovery, &mut now, 1400, Duration::from_millis(100));
-            waited += Duration::from_millis(100);
-            assert!(waited <= seconds(9));
+    fn a_path_that_narrows_makes_the_size_fall_to_the_base_within_seven_seconds_and_under_traffic_within_three() {
+        for (is_busy, within) in [(false, seconds(7)), (true, seconds(3))] {
+            let (mut discovery, mut now) = started(1452);
+            run(&mut discovery, &mut now, 1452, seconds(100));
+            assert!(falls_below(&mut discovery, &mut now, 1400, is_busy) <= within);
+            assert!(discovery.in_use() >= BASE);
         }
-        assert!(discovery.in_use() >= BASE);
+    }
+
+    #[test]
+    fn a_path_that_narrows_at_any_moment_of_a_search_is_noticed_while_it_goes_on() {
+        for tenth in 0..150 {
+            let (mut discovery, mut now) = started(1452);
+            // It is found to take 1380, and at the end of this it is tried whether it takes more.
+            run(&mut discovery, &mut now, 1380, seconds(60));
+            let raise = discovery.raise_at.expect("it is narrow") - now;
+            run(&mut discovery, &mut now, 1380, raise + Duration::from_millis(100 * tenth));
+            let waited = falls_below(&mut discovery, &mut now, 1330, true);
+            // What is tried in the search, three times, and then the size in use.
+            assert!(waited <= Duration::from_millis(3500), "{waited:?} after {tenth} tenths");
+            run(&mut discovery, &mut now, 1330, seconds(30));
+            assert!((1315..=1330).contains(&discovery.in_use()), "{} after {tenth} tenths", discovery.in_use());
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_disturbed_by_nothing_costs_a_confirmation_for_each_size_that_does_not_pass() {
+        let (mut discovery, mut now) = started(1452);
+        run(&mut discovery, &mut now, 1380, seconds(60));
+        run(&mut discovery, &mut now, 1380, RAISE_AFTER - seconds(60));
+        // Four sizes of three tries, a confirmation before the first and after each, and the usual ones before and after.
+        let probes = run(&mut discovery, &mut now, 1380, seconds(60));
+        assert!((17..=32).contains(&probes), "{probes}");
+        assert!((1364..=1380).contains(&discovery.in_use()));
+    }
+
+    /// How long it takes until no longer datagrams than this are used on a path of this width.
+    fn falls_below(discovery: &mut PathMtu, now: &mut Instant, width: u16, is_busy: bool) -> Duration {
+        let begun = *now;
+        while discovery.in_use() > width {
+            if is_busy {
+                discovery.sent();
+            }
+            run(discovery, now, width, Duration::from_millis(100));
+            assert!(*now - begun <= seconds(60), "it is noticed");
+        }
+        *now - begun
     }
 
     #[test]
@@ -324,7 +399,7 @@ mod tests {
         let probe = discovery.handle_timeout(now).unwrap();
         for (sequence, size) in [(probe.sequence, 1451), (probe.sequence + 1, 1452), (probe.sequence - 1, 1452)] {
             discovery.handle_answer(now, sequence, size);
-            assert_eq!(discovery.poll_timeout(), Some(now + ANSWER_WITHIN));
+            assert_eq!(discovery.poll_timeout(), Some(now + ANSWER_WITHIN / 2));
         }
         discovery.handle_answer(now, probe.sequence, 1452);
         assert_eq!(discovery.poll_timeout(), Some(now + CONFIRM_EVERY));

@@ -74,8 +74,8 @@ impl Timers {
     }
 
     /// Folds in the counters. What was sent and heard within one report is taken as answered:
-    /// the next packet that is sent starts the clock if nobody answers.
-    fn observe(&mut self, now: Instant, traffic: Traffic) {
+    /// the next packet that is sent starts the clock if nobody answers. Whether inner packets were sent.
+    fn observe(&mut self, now: Instant, traffic: Traffic) -> bool {
         let before = std::mem::replace(&mut self.traffic, traffic);
         if traffic.received_messages > before.received_messages {
             self.unanswered_since = None;
@@ -88,6 +88,7 @@ impl Timers {
         if traffic.received_packets > before.received_packets {
             self.keepalive_at.get_or_insert(now + KEEPALIVE_AFTER);
         }
+        traffic.sent_packets > before.sent_packets
     }
 
     /// A session came into use.
@@ -139,7 +140,10 @@ impl Channel {
     }
 
     pub(super) fn observe(&mut self, now: Instant, traffic: Traffic) {
-        self.timers.observe(now, traffic);
+        let has_sent = self.timers.observe(now, traffic);
+        if let Some(discovery) = self.path_mtu.as_mut().filter(|_| has_sent) {
+            discovery.sent();
+        }
         self.heard(traffic.heard);
         // Probes tell more than these timers.
         if self.sessions.used().is_none() || self.liveness.is_some() {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use meshtun_proto::channel::path_mtu::{CONFIRM_EVERY, RAISE_AFTER};
 
-use super::world::{A, B, SECOND, World};
+use super::world::{A, B, MS, SECOND, World};
 
 const MTU: u16 = 1420;
 
@@ -46,6 +46,28 @@ fn a_path_that_narrows_is_noticed_by_both_ends_and_the_channel_stays_up() {
         assert!(mtu.is_some_and(|mtu| (1353..=1368).contains(&mtu)), "all but a step of what passes: {mtu:?}");
     }
     assert!([A, B].iter().all(|end| world.ends[*end].log.downs.is_empty()), "small probes pass");
+}
+
+#[test]
+fn a_path_that_narrows_under_traffic_is_noticed_within_four_seconds_whatever_is_being_tried() {
+    for tenth in (0..120).step_by(5) {
+        let (mut world, path) = pair(1412);
+        world.run(30 * SECOND);
+        // At the end of this both ends try whether the path takes more than it did.
+        world.run(RAISE_AFTER - 29 * SECOND);
+        world.ends.iter_mut().for_each(|end| end.sends_every = Some(50 * MS));
+        world.run(100 * MS * tenth);
+        path.set(1350);
+        world.run(4 * SECOND);
+        for mtu in path_mtus(&world) {
+            assert!(mtu.is_some_and(|mtu| mtu <= 1318), "{mtu:?} after {tenth} tenths");
+        }
+        world.run(30 * SECOND);
+        for mtu in path_mtus(&world) {
+            assert!(mtu.is_some_and(|mtu| (1303..=1318).contains(&mtu)), "{mtu:?} after {tenth} tenths");
+        }
+        assert!([A, B].iter().all(|end| world.ends[*end].log.downs.is_empty()), "small probes pass");
+    }
 }
 
 #[test]
