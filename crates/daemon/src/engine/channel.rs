@@ -56,6 +56,8 @@ pub(super) struct Channel {
     pub(super) path_mtu: Option<u16>,
     /// That is news.
     has_path_news: bool,
+    /// It was out for so long that its path does not count for the link's MTU.
+    pub(super) is_forgotten: bool,
     /// The longest that is of interest.
     ceiling: u16,
     /// Carrier has just been lost.
@@ -124,6 +126,7 @@ impl Channel {
             journal,
             path_mtu: None,
             has_path_news: false,
+            is_forgotten: false,
             ceiling: u16::MAX,
             has_fallen: false,
             is_silent: false,
@@ -401,6 +404,11 @@ impl Channel {
         std::mem::take(&mut self.has_path_news)
     }
 
+    /// Whether it has had no carrier for so long.
+    pub(super) fn is_out_since(&self, now: Instant, time: Duration) -> bool {
+        !self.carrier.is_up() && now.saturating_duration_since(self.history.carrier_changed) >= time
+    }
+
     /// Finds out whether the path takes packets as long as this.
     pub(super) fn discover_path_mtu(&mut self, mtu: u16) {
         self.conversation.discover_path_mtu(mtu, None);
@@ -441,6 +449,7 @@ impl Channel {
                 let down_for = now - self.history.carrier_changed;
                 self.history.carrier_changed = now;
                 self.history.handshake = Some(handshake);
+                self.has_path_news |= std::mem::take(&mut self.is_forgotten);
                 self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
                 self.tell(true, None);
             }

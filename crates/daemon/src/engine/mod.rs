@@ -237,6 +237,7 @@ impl Engine {
                 Input::Fold => {
                     self.each_channel(now, |channel| channel.fold(now));
                     self.bind_to_devices(now);
+                    self.forget_paths(now);
                     self.waive_hold_downs(now);
                     self.links.iter_mut().for_each(|link| note_silence(link, &self.channels, now));
                     self.want_names(now);
@@ -315,6 +316,9 @@ impl Engine {
             self.take_back(id);
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.raise(now);
+                if channel.take_path_news() {
+                    self.path_news.push(id);
+                }
             }
         }
     }

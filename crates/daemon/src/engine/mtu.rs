@@ -68,10 +68,22 @@ impl Engine {
             links.insert((link, ceiling));
         }
         for (link, ceiling) in links {
-            let paths = self.channels_of(&self.links[link]).into_iter().filter_map(|channel| channel.path_mtu);
-            let mtu = paths.fold(ceiling, u16::min);
+            let channels = self.channels_of(&self.links[link]);
+            let mtu = narrowest(ceiling, channels.iter().map(|channel| (channel.path_mtu, channel.is_forgotten)));
             if mtu != self.mtu(&self.links[link].view.name) {
                 self.set_mtu(link, mtu);
+            }
+        }
+    }
+
+    /// Paths whose channels have been out for long count no more: they may be gone for good. For a while they do, or the MTU
+    /// would go up and down with each failure, and hosts remember a narrow path for ten minutes in any case (RFC 1191,
+    /// section 6.3). What a channel was known to take counts again from the moment that it has carrier.
+    pub(super) fn forget_paths(&mut self, now: Instant) {
+        for channel in self.channels.values_mut() {
+            if channel.path_mtu.is_some() && !channel.is_forgotten && channel.is_out_since(now, RAISE_AFTER) {
+                channel.is_forgotten = true;
+                self.path_news.push(channel.id);
             }
         }
     }
@@ -134,6 +146,13 @@ impl Engine {
     }
 }
 
+/// The MTU of a link: what the narrowest of its paths takes, of those that are not forgotten if there are any such.
+fn narrowest(ceiling: u16, paths: impl Iterator<Item = (Option<u16>, bool)> + Clone) -> u16 {
+    let all_forgotten = paths.clone().all(|(_, is_forgotten)| is_forgotten);
+    let counting = paths.filter(|(_, is_forgotten)| all_forgotten || !is_forgotten);
+    counting.filter_map(|(mtu, _)| mtu).fold(ceiling, u16::min)
+}
+
 /// Header and tag of a transport message.
 const TRANSPORT_OVERHEAD: usize = 32;
 
@@ -154,6 +173,16 @@ fn lower(mtu: u16, refused: usize, underlay: Option<u32>) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_out_for_long_does_not_hold_the_others_down() {
+        let mtu = |paths: &[(Option<u16>, bool)]| narrowest(1420, paths.iter().copied());
+        assert_eq!(mtu(&[(None, false), (Some(1300), false)]), 1300);
+        assert_eq!(mtu(&[(None, false), (Some(1300), true)]), 1420);
+        assert_eq!(mtu(&[(Some(1380), false), (Some(1300), true)]), 1380);
+        assert_eq!(mtu(&[(Some(1380), true), (Some(1300), true)]), 1300, "what comes back may be any of them");
+        assert_eq!(mtu(&[]), 1420);
+    }
 
     #[test]
     fn the_mtu_falls_to_what_the_underlay_leaves() {
