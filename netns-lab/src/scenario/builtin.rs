@@ -7,6 +7,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("reload-add", include_str!("../../scenarios/reload-add.toml")),
     ("kill-restart", include_str!("../../scenarios/kill-restart.toml")),
     ("outage", include_str!("../../scenarios/outage.toml")),
+    ("paths", include_str!("../../scenarios/paths.toml")),
     ("fail-closed", include_str!("../../scenarios/fail-closed.toml")),
     ("flap", include_str!("../../scenarios/flap.toml")),
     ("chaos", include_str!("../../scenarios/chaos.toml")),

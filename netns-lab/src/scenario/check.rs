@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{
     action::Action,
-    file::{self, Begin, File, Problem, RunEntry, Source, StepEntry, ToolKind},
+    file::{self, Begin, CableKind, File, Problem, RunEntry, Source, StepEntry, ToolKind},
     steps::{Expect, Load, RunSetup, Scenario, Step},
 };
 
@@ -64,6 +64,13 @@ impl Checker<'_> {
         let raw = self.raw;
         self.within(&raw.sites, 2..=3, "sites")?;
         self.within(&raw.channels, 1..=16, "channels")?;
+        self.within(&raw.paths, 1..=2, "paths")?;
+        let has_second = *raw.paths.get_ref() == 2;
+        let is_usual = *raw.sites.get_ref() == 2 && raw.cable == CableKind::Plain;
+        if has_second && (!is_usual || raw.runs.iter().any(|run| run.tool == ToolKind::Openvpn)) {
+            let what = "two paths are between two sites with meshtun and a plain cable only";
+            return Err(self.source.problem(Some(raw.paths.span()), what));
+        }
         self.within(&raw.load.train_rate, 0..=10_000, "train-rate")?;
         self.within(&raw.load.tcp_flows, 0..=256, "tcp-flows")?;
         self.within(&raw.load.tcp_size, 1..=65_536, "tcp-size")?;
@@ -87,6 +94,7 @@ impl Checker<'_> {
             sites: *raw.sites.get_ref(),
             channels: *raw.channels.get_ref(),
             cable: raw.cable,
+            has_second,
             begin: raw.begin,
             roams,
             load: Load {

@@ -68,6 +68,9 @@ pub(super) struct File {
     pub(super) channels: Spanned<u16>,
     #[serde(default)]
     pub(super) cable: CableKind,
+    /// Ways between two sites: one cable, or two of which the second has IPv6.
+    #[serde(default = "one")]
+    pub(super) paths: Spanned<u8>,
     #[serde(default)]
     pub(super) begin: Begin,
     /// A gateway to which the file gives no address: the others learn it.
@@ -314,6 +317,10 @@ impl Default for PathEntry {
             blocked: false,
         }
     }
+}
+
+fn one() -> Spanned<u8> {
+    Spanned::new(0..0, 1)
 }
 
 fn two() -> Spanned<u8> {

@@ -3,6 +3,7 @@
 mod faults;
 mod flows;
 mod orders;
+mod second;
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,9 @@ impl Stage {
         let tool = match run.tool {
             ToolKind::Meshtun => {
                 let defaults = &run.defaults;
-                Tool::Meshtun(Meshtun::new(&topology, program, scenario.channels, defaults, scenario.roams)?)
+                let paths = scenario.has_second.then(|| second::lay(&topology)).transpose()?;
+                let (channels, roams) = (scenario.channels, scenario.roams);
+                Tool::Meshtun(Meshtun::new(&topology, program, channels, defaults, roams, paths)?)
             }
             ToolKind::Openvpn => Tool::OpenVpn(OpenVpn::new(scenario.channels)),
         };
@@ -89,7 +92,7 @@ impl Stage {
             faults: 0,
             topology,
         };
-        stage.watch(marker)?;
+        stage.watch(marker, scenario.has_second)?;
         Ok(stage)
     }
 
@@ -178,7 +181,7 @@ impl Stage {
     pub(super) fn carrier_changes(&self) -> Result<u64, ScenarioError> {
         let mut changes = 0;
         for site in &self.topology.sites {
-            let ours = |name: &str| ![LAN, UNDERLAY, WAN, "lo"].contains(&name);
+            let ours = |name: &str| ![LAN, UNDERLAY, WAN, "lo", second::SECOND, second::TRUNK].contains(&name);
             let links = site.gateway.links()?;
             changes +=
                 links.iter().filter(|link| ours(&link.name)).map(|link| u64::from(link.carrier_changes)).sum::<u64>();
@@ -222,15 +225,16 @@ impl Stage {
         }
     }
 
-    fn watch(&mut self, marker: Marker) -> Result<(), ScenarioError> {
+    fn watch(&mut self, marker: Marker, has_second: bool) -> Result<(), ScenarioError> {
         let ports =
             (0..self.topology.sites.len()).map(|from| self.first_port(from)..=self.first_port(from) + PORTS - 1);
         let options = watch::Options { marker: Some(marker), ..watch::Options::new(ports.collect()) };
-        for site in &self.topology.sites {
-            for device in [UNDERLAY, WAN] {
-                let watch = Watch::start(&site.gateway, device, options.clone())?;
-                self.watches.push((format!("{} {device}", site.name()), watch));
-            }
+        let sites = &self.topology.sites;
+        let usual = sites.iter().flat_map(|site| [UNDERLAY, WAN].map(|device| (site, device)));
+        let second = sites.iter().zip(second::WATCHED).filter(|_| has_second);
+        for (site, device) in usual.chain(second) {
+            let watch = Watch::start(&site.gateway, device, options.clone())?;
+            self.watches.push((format!("{} {device}", site.name()), watch));
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ pub struct Scenario {
     pub(super) sites: u8,
     pub(super) channels: u16,
     pub(super) cable: CableKind,
+    /// Whether there is a second cable, and the link's channels are dealt over both.
+    pub(super) has_second: bool,
     pub(super) begin: Begin,
     /// The gateway whose address the others are not told.
     pub(super) roams: Option<usize>,

@@ -31,11 +31,15 @@ impl Meshtun {
         channels: u16,
         defaults: &Pairs,
         roams: Option<usize>,
+        paths: Option<String>,
     ) -> Result<Meshtun, ScenarioError> {
         let keys = program.keys(topology.sites.len())?;
         let mut mesh = topology.mesh(&keys, channels);
         if let Some(roams) = roams {
             mesh.gateways[roams].underlay = None;
+        }
+        if let (Some(paths), Some(link)) = (paths, mesh.links.first_mut()) {
+            link.options.push(("paths".into(), paths));
         }
         mesh.defaults.extend(defaults.iter().cloned());
         let sites = topology.sites.len();
