@@ -7,3 +7,4 @@ mod mtu;
 mod order;
 mod reach;
 mod tcp;
+mod weights;
