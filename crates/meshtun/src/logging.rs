@@ -61,7 +61,9 @@ fn filter_of(asked: &str) -> Option<EnvFilter> {
 fn default_filter(level: Level) -> String {
     let steps = if level > Level::INFO { level } else { Level::WARN };
     // At the end of a gateway its connections to the kernel hear on for a moment of what nobody asks for any more.
-    format!("warn,netlink_proto=error,meshtun={level},meshtun_daemon={level},meshtun_dataplane={level},meshtun_netlink={steps}")
+    format!(
+        "warn,netlink_proto=error,meshtun={level},meshtun_daemon={level},meshtun_dataplane={level},meshtun_netlink={steps}"
+    )
 }
 
 /// Text lines: time, level, what the event is about, the message, other fields.

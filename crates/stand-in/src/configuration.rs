@@ -125,6 +125,7 @@ fn unserved(options: &Options) -> Vec<Finding> {
         "shaper",
         "use a queueing discipline on the device: `tc qdisc replace dev DEVICE root tbf …`",
     );
+    refuse(options.bind_ipv6_only, "bind", "`ipv6only` is not served: give an IPv6 address with `local`");
     let management = options.management.as_ref();
     refuse(
         management.is_some_and(|m| m.client),

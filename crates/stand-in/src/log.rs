@@ -34,6 +34,8 @@ struct Inner {
     verb: u8,
     mute: Mute,
     stamps: Stamps,
+    /// Errors go to standard error.
+    apart: bool,
     /// The last lines, for the management interface.
     history: VecDeque<Entry>,
     kept: usize,
@@ -66,6 +68,7 @@ impl Log {
             verb: 1,
             mute: Mute::default(),
             stamps: Stamps::Civil,
+            apart: false,
             history: VecDeque::new(),
             kept: 250,
             fresh: Vec::new(),
@@ -77,6 +80,7 @@ impl Log {
     pub(crate) fn configure(&self, options: &Options) {
         let mut inner = self.inner();
         inner.verb = options.verb;
+        inner.apart = options.errors_to_stderr;
         inner.mute.set(options.mute.unwrap_or(0));
         inner.kept = options.management.as_ref().map_or(250, |management| management.log_cache as usize);
         inner.stamps = match (options.machine_readable_output, options.suppress_timestamps) {
@@ -213,6 +217,9 @@ impl Inner {
                 format!("{}.{:06} {:x} {text}\n", since.as_secs(), since.subsec_micros(), flags(level))
             }
         };
+        if self.apart && level.kind == Kind::Fatal {
+            return io::stderr().write_all(line.as_bytes());
+        }
         let mut out = io::stdout().lock();
         out.write_all(line.as_bytes())?;
         out.flush()

@@ -56,21 +56,21 @@ pub(crate) enum Refusal {
 /// The way of packets of one session.
 #[derive(Debug)]
 pub(crate) enum Path {
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     Carrying(Carrying),
 }
 
 impl Path {
     /// A path for a link that is open.
     pub(crate) fn new(link: Link, wire: (Outgoing, Incoming), anybody: bool) -> Result<Path, Fatal> {
-        Ok(Path::Waiting(Waiting::new(link, wire, anybody)?))
+        Ok(Path::Waiting(Box::new(Waiting::new(link, wire, anybody)?)))
     }
 
     /// Goes on through the data plane. What waits in socket and device is carried. `longest`: to what the packets of TCP
     /// connections are made to keep, in bytes.
     pub(crate) fn carry(self, device: &Device, longest: Option<u16>) -> Result<Path, Fatal> {
         match self {
-            Path::Waiting(waiting) => Ok(Path::Carrying(Carrying::new(waiting, device, longest)?)),
+            Path::Waiting(waiting) => Ok(Path::Carrying(Carrying::new(*waiting, device, longest)?)),
             Path::Carrying(carrying) => Ok(Path::Carrying(carrying)),
         }
     }

@@ -52,6 +52,7 @@ impl Process {
             self.close(ending, None, environment).await?;
             return Ok(ending);
         }
+        self.count_attempts()?;
         self.scripts.note_security(self.has_scripts());
         let status = self.options.status.as_ref().and_then(|status| StatusFile::open(status, &self.log));
         self.tell_ciphers();
@@ -80,6 +81,18 @@ impl Process {
         }
         self.close(ending, session.path, environment).await?;
         Ok(ending)
+    }
+
+    /// `connect-retry-max` (init.c, `next_connection_entry`).
+    fn count_attempts(&self) -> Result<(), Fatal> {
+        let Some(most) = self.options.connect_attempts else { return Ok(()) };
+        let remotes = u32::try_from(self.options.remotes.len().max(1)).unwrap_or(u32::MAX);
+        if self.failures < most.saturating_mul(remotes) {
+            return Ok(());
+        }
+        Err(Fatal::new(format_args!(
+            "All connections have been connect-retry-max ({most}) times unsuccessful, exiting"
+        )))
     }
 
     async fn converse(&mut self, session: &mut Session, environment: &mut Environment) -> Result<Ending, Fatal> {
