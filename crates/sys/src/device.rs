@@ -5,15 +5,30 @@
 use std::{io, os::fd::OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+use socket2::Socket;
 
-use crate::ioctl;
+use crate::{ioctl, option};
 
 /// The interface's index, or `None` if there is no such interface.
+///
+/// It is asked by binding a socket to it and looking what that is bound to. The usual way, SIOCGIFINDEX, runs modprobe for a
+/// name that is missing (net/core/dev_ioctl.c, `dev_load`), each time; this one waits for nothing (net/core/sock.c,
+/// `sock_setbindtodevice`). Kernels before 5.7 want a right for it, and are asked in the usual way without.
 ///
 /// # Errors
 /// `InvalidInput` if the name cannot be an interface's; whatever the kernel says.
 pub fn index_of(name: &str) -> io::Result<Option<u32>> {
     ioctl::check_name(name)?;
+    let socket = Socket::from(control_socket()?);
+    match socket.bind_device(Some(name.as_bytes())) {
+        Ok(()) => {
+            if let Ok(index) = option::get_int(&socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX) {
+                return Ok(u32::try_from(index).ok().filter(|index| *index > 0));
+            }
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
+        Err(_) => {}
+    }
     match netdevice::name_to_index(control_socket()?, name) {
         Ok(index) => Ok(Some(index)),
         Err(rustix::io::Errno::NODEV) => Ok(None),

@@ -46,6 +46,8 @@ pub(super) struct Channel {
     pub(super) endpoint: Endpoint,
     /// The index of the network device that the socket is bound to, if it is to be bound to one and that is there.
     pub(super) bound: Option<u32>,
+    /// Why it could not be bound to it.
+    pub(super) bind_error: Option<String>,
     pub(super) history: History,
     /// Handshake messages that were of no use, by reason.
     pub(super) refused: BTreeMap<&'static str, u64>,
@@ -119,6 +121,7 @@ impl Channel {
             carrier,
             endpoint,
             bound: None,
+            bind_error: None,
             history,
             refused: BTreeMap::new(),
             conversation,
@@ -470,6 +473,9 @@ impl Channel {
             let device = &self.view.device;
             return Some(format!("{device} is set down; `ip link set {device} up` brings it back"));
         }
+        if let Some(error) = &self.bind_error {
+            return Some(error.clone());
+        }
         if let Some(device) = self.view.underlay_device.as_ref().filter(|_| self.bound.is_none()) {
             return Some(format!("there is no network device {device}, which its path is bound to"));
         }
@@ -567,6 +573,7 @@ impl Channel {
 
     /// The socket cannot be bound to its network device.
     pub(super) fn not_bound(&mut self, error: &BindError, now: Instant) {
+        self.bind_error = Some(error.to_string());
         self.journal.not_bound(error, now);
     }
 

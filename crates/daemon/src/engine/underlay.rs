@@ -74,7 +74,11 @@ impl Channel {
     /// Binds the socket to the device that is called as the file says now; none if there is none.
     pub(super) fn bind_to_device(&mut self, now: Instant) {
         let device = self.view.underlay_device.clone();
-        match self.udp.bind_device(device.as_deref()) {
+        let bound = self.udp.bind_device(device.as_deref());
+        if bound.is_ok() {
+            self.bind_error = None;
+        }
+        match bound {
             Ok(index) if index == self.bound => {}
             Ok(index) => {
                 match (&device, index) {

@@ -140,9 +140,12 @@ pub(super) fn bind_device(socket: &Socket, options: &UdpOptions) -> Result<Optio
         (Some(_), Some(index)) => c_int::try_from(index).unwrap_or(NO_DEVICE),
         (Some(_), None) => NO_DEVICE,
     };
-    // Whoever is bound already needs a capability to be bound elsewhere.
-    if option::get_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).ok() != Some(to) {
-        option::set_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, to).map_err(failed)?;
+    match option::get_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX) {
+        // Whoever is bound already needs a capability to be bound elsewhere.
+        Ok(bound) if bound == to => {}
+        // Before Linux 5.1 the option is not known, and who wants no device needs none of it.
+        Err(_) if options.device.is_none() => {}
+        _ => option::set_int(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, to).map_err(failed)?,
     }
     Ok(index)
 }
