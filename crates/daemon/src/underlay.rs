@@ -44,12 +44,19 @@ impl Watch {
 }
 
 async fn tell(mut underlay: Result<Underlay, NetworkError>, told: mpsc::Sender<UnderlayNews>) {
+    // Some were left out, for there was no room.
+    let mut missed = false;
     loop {
         match &mut underlay {
-            Ok(watch) => match watch.next().await {
-                // What cannot be told now is told when there is room: the kernel keeps what comes meanwhile.
-                Some(news) => _ = told.send(news).await,
-                None => underlay = again().await,
+            Ok(watch) => tokio::select! {
+                news = watch.next() => match news {
+                    Some(news) => missed |= told.try_send(news).is_err(),
+                    None => underlay = again().await,
+                },
+                Ok(room) = told.reserve(), if missed => {
+                    room.send(UnderlayNews::Unknown);
+                    missed = false;
+                }
             },
             Err(error) => {
                 tracing::warn!("no word of the underlay's devices and addresses: {error}; trying again");
@@ -66,5 +73,5 @@ async fn again() -> Result<Underlay, NetworkError> {
 
 const LOST: Duration = Duration::from_secs(5);
 
-/// News that may wait for the engine; the kernel keeps more, and says so when it could not keep all.
+/// News that may wait for the engine. Of more it is told only that there were more.
 const WAITING: usize = 64;
