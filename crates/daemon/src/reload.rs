@@ -1,6 +1,6 @@
 //! What a new file means for the channels that run: pure.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr};
 
 use ipnet::IpNet;
 use meshtun_config::{ChannelView, Hooks, Host, LinkView, RemoteEndpoint, View};
@@ -86,6 +86,18 @@ fn is_renamed(before: &ChannelView, after: &ChannelView) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether what was found out of a link's width holds on: the file says the same of it, and its channels take the same ways.
+pub(crate) fn has_same_width(before: &LinkView, after: &LinkView) -> bool {
+    let ways = |link: &LinkView| -> BTreeSet<(IpAddr, Option<String>, Option<String>)> {
+        let way = |channel: &ChannelView| {
+            let remote = channel.remote.as_ref().map(|remote| remote.host.to_string());
+            (channel.local.ip(), channel.underlay_device.clone(), remote)
+        };
+        link.channels.iter().map(way).collect()
+    };
+    before.mtu == after.mtu && ways(before) == ways(after)
 }
 
 /// What of a view decides which inner packets may come out of a link.

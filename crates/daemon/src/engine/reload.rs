@@ -32,7 +32,7 @@ use crate::{
     keeper::{Made, Survey},
     kept,
     open_files::may_open,
-    reload::{Fate, Verdict, describe, obstacle, verdict},
+    reload::{Fate, Verdict, describe, has_same_width, obstacle, verdict},
     surroundings::Surroundings,
     underload::HandshakeLoad,
     view,
@@ -134,7 +134,7 @@ impl Engine {
     /// routes.
     fn keep_what_was_learned(&self, view: &View, surroundings: &mut Surroundings) {
         for link in &view.links {
-            let same = self.gateway.view.links.iter().any(|old| old.name == link.name && old.mtu == link.mtu);
+            let same = self.gateway.view.links.iter().any(|old| old.name == link.name && has_same_width(old, link));
             if let (true, Some(mtu), Some(known)) =
                 (same, surroundings.mtus.get_mut(&link.name), self.surroundings.mtus.get(&link.name))
             {
@@ -145,8 +145,8 @@ impl Engine {
     }
 
     fn new_ceilings(&self, view: &View, surroundings: &Surroundings) -> BTreeMap<String, u16> {
-        let mtu = |name: &str| self.gateway.view.links.iter().find(|old| old.name == name).map(|old| old.mtu);
-        let changed = view.links.iter().filter(|link| mtu(&link.name) != Some(link.mtu));
+        let before = |name: &str| self.gateway.view.links.iter().find(|old| old.name == name);
+        let changed = view.links.iter().filter(|link| before(&link.name).is_none_or(|old| !has_same_width(old, link)));
         changed.filter_map(|link| Some((link.name.clone(), *surroundings.mtus.get(&link.name)?))).collect()
     }
 

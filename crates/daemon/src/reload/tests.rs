@@ -140,3 +140,21 @@ fn other_paths_touch_only_the_channels_that_take_them() {
     assert_eq!(fates(&one), [Fate::Stays, Fate::Remade, Fate::Stays]);
     assert!(describe(&old, &one).contains(&"channel nq/1: path: 1 -> none".into()), "{:?}", describe(&old, &one));
 }
+
+#[test]
+fn what_was_found_out_of_a_links_width_holds_as_long_as_its_ways_and_its_mtu_do() {
+    let old = gateway(|text| text);
+    for (from, to, same) in [
+        ("channels = 3", "channels = 3\nweight = [1, 2, 1]", true),
+        ("channels = 3", "channels = 4", true),
+        ("channels = 3", "channels = 3\nmtu = 1400", false),
+        ("\"203.0.113.2\"", "\"203.0.113.9\"", false),
+        (
+            "channels = 3",
+            "channels = 3\npaths = [{ qvpn1 = {}, nvpn1 = {} }, { qvpn1 = { device = \"eth1\" }, nvpn1 = {} }]",
+            false,
+        ),
+    ] {
+        assert_eq!(has_same_width(&old.view.links[0], &replaced(from, to).view.links[0]), same, "{to}");
+    }
+}
