@@ -57,7 +57,7 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) enum Path {
     Waiting(Box<Waiting>),
-    Carrying(Carrying),
+    Carrying(Box<Carrying>),
 }
 
 impl Path {
@@ -70,7 +70,7 @@ impl Path {
     /// connections are made to keep, in bytes.
     pub(crate) fn carry(self, device: &Device, longest: Option<u16>) -> Result<Path, Fatal> {
         match self {
-            Path::Waiting(waiting) => Ok(Path::Carrying(Carrying::new(*waiting, device, longest)?)),
+            Path::Waiting(waiting) => Ok(Path::Carrying(Box::new(Carrying::new(*waiting, device, longest)?))),
             Path::Carrying(carrying) => Ok(Path::Carrying(carrying)),
         }
     }
