@@ -80,6 +80,14 @@ impl Network {
         self.actual_beside(desired, self.others(desired).await?).await
     }
 
+    /// The present values of the settings of `desired`, those that exist; there are some of each device.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub async fn sysctls(&self, desired: &Desired) -> Result<BTreeMap<String, String>, NetworkError> {
+        present_sysctls(desired).await
+    }
+
     /// Routes of others to and inside the networks of `desired`: they take reading the whole table.
     ///
     /// # Errors
@@ -99,6 +107,18 @@ impl Network {
     /// # Errors
     /// If the kernel cannot be asked.
     pub async fn actual_beside(&self, desired: &Desired, others: Vec<ActualRoute>) -> Result<Actual, NetworkError> {
+        self.actual_with(others, present_sysctls(desired).await?).await
+    }
+
+    /// As [`Network::actual_beside`], with settings as [`Network::sysctls`] told them before, too.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub async fn actual_with(
+        &self,
+        others: Vec<ActualRoute>,
+        sysctls: BTreeMap<String, String>,
+    ) -> Result<Actual, NetworkError> {
         let mut devices = read::devices(&self.connection).await.map_err(reading("devices"))?;
         let names: BTreeMap<u32, String> = devices.iter().map(|device| (device.index, device.name.clone())).collect();
         let local = self.local_addresses().await?;
@@ -117,7 +137,7 @@ impl Network {
             devices: devices.into_iter().map(|device| (device.name.clone(), device)).collect(),
             routes,
             addresses: local.iter().filter(|local| !local.is_tentative).map(|local| local.address.addr()).collect(),
-            sysctls: present_sysctls(desired).await?,
+            sysctls,
             ipv6: sysctl::path("net.ipv6.conf.all").exists(),
             lacking_qdiscs: self.lacking_qdiscs().clone(),
         })

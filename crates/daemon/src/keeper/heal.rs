@@ -38,6 +38,7 @@ impl Task {
             }
             actual = self.actual().await?;
         }
+        self.sysctls = Some(std::mem::take(&mut actual.sysctls));
         let made = self.state.know(&actual);
         self.changes.iter_mut().for_each(|changes| changes.know(actual.own_devices()));
         self.find(made);

@@ -1,5 +1,7 @@
 //! What the engine wants and asks.
 
+use std::time::Instant;
+
 use meshtun_config::View;
 use meshtun_netlink::{Actual, NetworkError, Protection, Step, difference, repair};
 
@@ -27,13 +29,19 @@ impl Task {
     }
 
     async fn want(&mut self, view: View, surroundings: Surroundings) -> Made {
-        if self.state.want(view, surroundings) {
+        let begun = Instant::now();
+        let changed = self.state.want(view, surroundings);
+        if changed.networks {
             self.others.forget();
+        }
+        if changed.devices {
+            self.sysctls = None;
         }
         let mut made = Made::default();
         if let Err(error) = self.make(&mut made).await {
             made.problems.push(error.to_string());
         }
+        tracing::debug!("{} steps as wanted within {} ms", made.steps.len(), begun.elapsed().as_millis());
         made
     }
 
@@ -47,12 +55,23 @@ impl Task {
             if repair.steps.is_empty() {
                 break;
             }
+            let sure = made.problems.is_empty() && repair.steps.iter().all(is_certain);
+            let mut failed = false;
             for step in repair.steps {
                 match self.apply(&step).await {
                     Ok(()) => made.steps.push(step),
-                    Err(error) => made.problems.push(error.to_string()),
+                    Err(error) => {
+                        failed = true;
+                        made.problems.push(error.to_string());
+                    }
                 }
             }
+            if sure && !failed {
+                // Who wished waits for no proof of it.
+                self.look_soon();
+                return Ok(());
+            }
+            self.sysctls = None;
             actual = self.actual_soon().await?;
         }
         let news = self.state.know(&actual);
@@ -60,9 +79,16 @@ impl Task {
         Ok(())
     }
 
+    /// The kernel's state; settings of devices and routes of others as they were looked at last.
     async fn actual_soon(&mut self) -> Result<Actual, NetworkError> {
         let others = self.others.routes_soon(&self.network, self.state.desired()).await?;
-        self.network.actual_beside(self.state.desired(), others).await
+        let sysctls = match self.sysctls.take() {
+            Some(sysctls) => sysctls,
+            None => self.network.sysctls(self.state.desired()).await?,
+        };
+        let actual = self.network.actual_with(others, sysctls).await?;
+        self.sysctls = Some(actual.sysctls.clone());
+        Ok(actual)
     }
 
     pub(super) async fn apply(&mut self, step: &Step) -> Result<(), meshtun_netlink::ApplyError> {
@@ -81,6 +107,11 @@ impl Task {
         Ok(Survey { surroundings, warnings, obstacle })
     }
 
+    /// What was made is looked at when nothing else is to be done.
+    fn look_soon(&mut self) {
+        self.look_at = self.look_at.min(self.pace.next_look(Instant::now()));
+    }
+
     pub(super) fn find(&self, news: Vec<Finding>) {
         news.into_iter().for_each(|finding| self.tell(Word::Found(finding)));
     }
@@ -89,4 +120,9 @@ impl Task {
         // Nobody hears it when the engine has ended.
         let _unheard = self.words.send(word);
     }
+}
+
+/// Whether the kernel does nothing else in answer to it.
+fn is_certain(step: &Step) -> bool {
+    matches!(step, Step::AddRoute(_) | Step::ReplaceRoute(_) | Step::DeleteRoute { .. })
 }

@@ -28,6 +28,13 @@ pub(super) struct State {
     pub(super) alarms: Option<Vec<String>>,
 }
 
+/// What a wish has other than the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed {
+    pub(super) networks: bool,
+    pub(super) devices: bool,
+}
+
 impl State {
     pub(super) fn new(view: View, surroundings: Surroundings) -> State {
         let desired = desired(&view, &surroundings);
@@ -48,14 +55,15 @@ impl State {
         self.protected.set(unreachable.map(|route| route.prefix));
     }
 
-    /// Something else is wanted from here on; whether it has other networks.
-    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) -> bool {
-        self.desired = desired(&view, &surroundings);
+    /// Something else is wanted from here on.
+    pub(super) fn want(&mut self, view: View, surroundings: Surroundings) -> Changed {
+        let before = std::mem::replace(&mut self.desired, desired(&view, &surroundings));
         let routed = networks(&self.desired);
-        let differs = routed != self.routed;
+        let devices = |desired: &Desired| desired.devices.iter().map(|device| device.name.clone()).collect::<Vec<_>>();
+        let changed = Changed { networks: routed != self.routed, devices: devices(&before) != devices(&self.desired) };
         (self.view, self.routed) = (view, routed);
         self.mark_held();
-        differs
+        changed
     }
 
     /// Whether a network is one of ours, or inside one.

@@ -1,6 +1,9 @@
 //! The keeper's task: waits for requests, for changes, and for the time of an audit.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use meshtun_netlink::{Change, Changes, Network};
 use tokio::{
@@ -23,6 +26,9 @@ pub(super) struct Task {
     pub(super) network: Network,
     pub(super) state: State,
     pub(super) others: Others,
+    /// Settings as they were when they were read last; none if they have to be read before anything else.
+    pub(super) sysctls: Option<BTreeMap<String, String>>,
+    pub(super) look_at: Instant,
     /// None when the socket was lost, until there is another.
     pub(super) changes: Option<Changes>,
     pub(super) requests: Requests,
@@ -43,6 +49,9 @@ impl Task {
             network,
             state,
             others: Others::unknown(),
+            sysctls: None,
+            // The first look only learns what there is.
+            look_at: Instant::now(),
             changes: Some(changes),
             requests: Requests::new(inbox),
             words,
@@ -53,8 +62,6 @@ impl Task {
 
     /// Keeps until nobody can ask any more.
     pub(super) async fn keep(mut self) {
-        // The first look only learns what there is.
-        let mut look_at = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -63,16 +70,16 @@ impl Task {
                     false => return,
                 },
                 change = next(&mut self.changes) => match change {
-                    Some(change) => look_at = self.look_at(change).map_or(look_at, |at| at.min(look_at)),
+                    Some(change) => self.look_at = self.concerns(change).map_or(self.look_at, |at| at.min(self.look_at)),
                     None => self.changes = None,
                 },
-                () = sleep_until(look_at.into()) => look_at = Instant::now() + self.look().await,
+                () = sleep_until(self.look_at.into()) => self.look_at = Instant::now() + self.look().await,
             }
         }
     }
 
     /// When a change is to be looked at; none if it does not concern us.
-    fn look_at(&mut self, change: Change) -> Option<Instant> {
+    fn concerns(&mut self, change: Change) -> Option<Instant> {
         let next = self.pace.next_look(Instant::now());
         match change {
             Change::Ours => Some(next),
@@ -91,12 +98,15 @@ impl Task {
         }
         // What comes from here on is looked at again.
         while let Some(change) = self.changes.as_mut().and_then(Changes::told) {
-            let _looked_at_now = self.look_at(change);
+            let _looked_at_now = self.concerns(change);
         }
         let begun = Instant::now();
         self.pace.looked(begun);
         match self.heal().await {
-            true => Pace::audit_after(begun.elapsed()),
+            true => {
+                tracing::trace!("looked at devices and routes within {} ms", begun.elapsed().as_millis());
+                Pace::audit_after(begun.elapsed())
+            }
             // A request cut it short.
             false => Duration::ZERO,
         }
