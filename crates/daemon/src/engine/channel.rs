@@ -1,5 +1,9 @@
 //! One channel on the control side: its conversation with the peer, and what that orders.
 
+mod orders;
+mod persons;
+mod words;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -11,7 +15,7 @@ use std::{
 use meshtun_dataplane::{ChannelId, Command, Counters, DataPlane, Half};
 use meshtun_proto::{
     channel::{
-        Channel as Conversation, Destination, DownReason, Output, State, Traffic, Unmatched,
+        Channel as Conversation, DownReason, Traffic,
         liveness::{Course, Settings, Standing},
     },
     control::Reason,
@@ -28,12 +32,7 @@ use super::{
     probes,
     tidings::Tiding,
 };
-use crate::{
-    carrier::Carrier,
-    channels::ChannelParts,
-    resolve,
-    status::{ChannelState, Probes},
-};
+use crate::{carrier::Carrier, channels::ChannelParts, resolve, status::ChannelState};
 
 /// A running channel.
 pub(super) struct Channel {
@@ -186,12 +185,6 @@ impl Channel {
         self.conversation.handle_traffic(now, traffic);
     }
 
-    /// Whether handshakes go unanswered for so long that the log should say so.
-    pub(super) fn is_unanswered(&self, now: Instant) -> bool {
-        let looking = self.history.state == ChannelState::Handshaking && self.endpoint.current().is_some();
-        looking && now >= self.history.changed + SILENCE
-    }
-
     /// An authenticated transport message came from elsewhere.
     pub(super) fn handle_moved(&mut self, now: Instant, from: SocketAddr, plane: &DataPlane) {
         match self.endpoint.heard_from(from) {
@@ -261,46 +254,6 @@ impl Channel {
         self.failure.as_ref().is_some_and(|failure| failure.again_at <= now)
     }
 
-    /// A person set the device down: the peer is told, so that it sends nothing this way.
-    pub(super) fn set_down(&mut self, now: Instant) {
-        self.held_down = true;
-        self.conversation.close(now, Reason::Down, Duration::ZERO);
-    }
-
-    /// The device is up again: begins from the beginning, with a conversation that was just made.
-    pub(super) fn set_up(&mut self, conversation: Conversation, now: Instant) {
-        self.held_down = false;
-        self.begin(conversation, now);
-    }
-
-    /// Begins with a conversation that was just made, unless a person wants the channel down.
-    pub(super) fn begin(&mut self, conversation: Conversation, now: Instant) {
-        self.conversation = conversation;
-        self.conversation.discover_path_mtu(self.ceiling, self.path_mtu);
-        self.conversation.set_initiates(self.endpoint.current().is_some(), now);
-        if self.held_down || self.taken_down {
-            self.conversation.close(now, Reason::Down, Duration::ZERO);
-        } else {
-            self.conversation.start(now);
-        }
-    }
-
-    /// A person takes the channel down: the peer is told, and what is under way arrives.
-    pub(super) fn take_down(&mut self, now: Instant) {
-        self.taken_down = true;
-        self.conversation.close(now, Reason::Down, Duration::ZERO);
-    }
-
-    /// A person wants the channel up again; it begins with [`Channel::begin`].
-    pub(super) fn allow_up(&mut self) {
-        self.taken_down = false;
-    }
-
-    /// Whether a person took the channel down.
-    pub(super) fn is_taken_down(&self) -> bool {
-        self.taken_down
-    }
-
     /// Ends all sessions at once, without a word: see [`Conversation::revoke`].
     pub(super) fn revoke(&mut self, now: Instant) {
         self.conversation.revoke(now);
@@ -352,18 +305,6 @@ impl Channel {
         self.conversation.set_probe(now, settings);
     }
 
-    /// Whether the peer said goodbye and the channel waits to be taken out of the routes.
-    pub(super) fn is_parting(&self) -> bool {
-        self.parting.is_some()
-    }
-
-    /// The routes lead elsewhere: what the goodbye ordered may be done.
-    pub(super) fn part(&mut self, now: Instant) {
-        if let Some(reason) = self.parting.take() {
-            self.fall(reason, now);
-        }
-    }
-
     /// Takes over what is known from the channel in whose place this one was made.
     pub(super) fn inherit(&mut self, before: &Channel, now: Instant, plane: &DataPlane) {
         self.history.sessions = before.history.sessions;
@@ -384,29 +325,6 @@ impl Channel {
         self.conversation.close(now, reason, hold);
     }
 
-    /// Carries out all that the conversation ordered. Carrier that is due waits for [`Channel::raise`].
-    pub(super) fn carry_out(&mut self, now: Instant, plane: &DataPlane) {
-        let mut is_new = false;
-        while self.parting.is_none()
-            && let Some(output) = self.conversation.poll_output()
-        {
-            is_new |= matches!(output, Output::InstallReceive(_));
-            // What follows a new key tells the peer that it may use it, and the peer's first packet may be here before
-            // the receiving half has looked at its orders: it would be lost as of an unknown session.
-            if is_new && matches!(output, Output::Transmit { .. } | Output::Seal { .. }) {
-                plane.settle_receiving(self.id);
-                is_new = false;
-            }
-            self.obey(output, now, plane);
-        }
-        self.note_state(now);
-    }
-
-    /// Whether the path takes longer or shorter packets than at the last call.
-    pub(super) fn take_path_news(&mut self) -> bool {
-        std::mem::take(&mut self.has_path_news)
-    }
-
     /// Whether it has had no carrier for so long.
     pub(super) fn is_out_since(&self, now: Instant, time: Duration) -> bool {
         !self.carrier.is_up() && now.saturating_duration_since(self.history.carrier_changed) >= time
@@ -416,11 +334,6 @@ impl Channel {
     pub(super) fn discover_path_mtu(&mut self, mtu: u16) {
         self.conversation.discover_path_mtu(mtu, None);
         (self.path_mtu, self.ceiling) = (None, mtu);
-    }
-
-    /// Whether carrier was lost since the last call.
-    pub(super) fn take_fall(&mut self) -> bool {
-        std::mem::take(&mut self.has_fallen)
     }
 
     /// Whether the channel has fallen silent since the last call, or was watched and is suspect.
@@ -439,194 +352,10 @@ impl Channel {
         self.conversation.follow_sibling(course, now);
     }
 
-    /// Whether carrier is due, once the halves have obeyed what was ordered before.
-    pub(super) fn is_rising(&self) -> bool {
-        self.rising.is_some()
-    }
-
-    /// Gives the device carrier, if that is due.
-    pub(super) fn raise(&mut self, now: Instant) {
-        let Some(handshake) = self.rising.take() else { return };
-        match self.carrier.set(true) {
-            Ok(true) => {
-                let down_for = now - self.history.carrier_changed;
-                self.history.carrier_changed = now;
-                self.history.handshake = Some(handshake);
-                self.has_path_news |= std::mem::take(&mut self.is_forgotten);
-                self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
-                self.tell(true, None);
-            }
-            Ok(false) => {}
-            Err(error) => self.journal.failed(&format!("cannot give {} carrier: {error}", self.view.device)),
-        }
-    }
-
-    /// What keeps the channel from coming up.
-    pub(super) fn problem(&self, now: Instant) -> Option<String> {
-        if let Some(failure) = &self.failure {
-            return Some(failure.problem.clone());
-        }
-        if self.taken_down {
-            return Some(format!("taken down by a person; `meshtun up {}` brings it back", self.name()));
-        }
-        if self.held_down {
-            let device = &self.view.device;
-            return Some(format!("{device} is set down; `ip link set {device} up` brings it back"));
-        }
-        if let Some(error) = &self.bind_error {
-            return Some(error.clone());
-        }
-        if let Some(device) = self.view.underlay_device.as_ref().filter(|_| self.bound.is_none()) {
-            return Some(format!("there is no network device {device}, which its path is bound to"));
-        }
-        if let Some(why) = self.conversation.unmatched().filter(|_| self.history.state == ChannelState::Unmatched) {
-            return Some(why.to_string());
-        }
-        match self.history.state {
-            ChannelState::Down if self.endpoint.current().is_none() => Some(self.no_endpoint()),
-            ChannelState::Handshaking if now >= self.history.changed + PATIENCE => Some(self.no_answer(now)),
-            ChannelState::Probing | ChannelState::Held => {
-                probes::problem(&self.conversation, &self.peer, &self.endpoint.describe(), now)
-            }
-            _ => None,
-        }
-    }
-
-    /// What the probes tell.
-    pub(super) fn probes(&self, now: Instant) -> Option<Probes> {
-        probes::report(&self.conversation, now)
-    }
-
-    /// When the session in use began.
-    pub(super) fn session_began(&self) -> Option<Instant> {
-        self.conversation.established().map(|session| session.since)
-    }
-
-    fn obey(&mut self, output: Output, now: Instant, plane: &DataPlane) {
-        match output {
-            Output::Transmit { to, datagram } => self.transmit(to, &datagram, now),
-            Output::InstallReceive(key) => plane.send(self.id, Command::InstallReceive(key.into())),
-            Output::InstallSend(key) => plane.send(self.id, Command::InstallSend(key.into())),
-            Output::Use(session) => {
-                self.history.sessions += 1;
-                self.history.last_handshake = Some(SystemTime::now());
-                plane.send(self.id, Command::Use(session));
-            }
-            Output::Admit(session) => plane.send(self.id, Command::Admit(session)),
-            Output::Drain(session) => plane.send(self.id, Command::Drain(session)),
-            Output::Retire(session) => plane.send(self.id, Command::Retire(session)),
-            Output::Seal { session, plaintext } => plane.send(self.id, Command::Seal { session, plaintext }),
-            Output::Endpoint(address) => self.handle_moved(now, address, plane),
-            Output::Up { handshake } => self.rising = Some(handshake),
-            Output::Down(reason @ DownReason::Goodbye { reason: Reason::Down, .. }) => self.parting = Some(reason),
-            Output::Down(reason) => {
-                self.is_silent |= matches!(reason, DownReason::NotHeard(_));
-                self.fall(reason, now);
-            }
-            Output::PathMtu(mtu) => (self.path_mtu, self.has_path_news) = (Some(mtu), true),
-            Output::Unmatched { why } => self.not_ours(&why, now),
-        }
-    }
-
-    fn transmit(&mut self, to: Destination, datagram: &[u8], now: Instant) {
-        let to = match to {
-            Destination::Addr(address) => Some(address),
-            Destination::Endpoint => self.endpoint.current(),
-        };
-        let Some(to) = to else { return };
-        if let Err(error) = self.udp.send_to(datagram, &to.into()) {
-            self.journal.not_sent(&to, &error, now);
-        }
-    }
-
-    fn fall(&mut self, reason: DownReason, now: Instant) {
-        self.rising = None;
-        if self.carrier.is_up() {
-            self.tell(false, Some(reason.to_string()));
-        }
-        match self.carrier.set(false) {
-            Ok(true) => {
-                let up_for = now - self.history.carrier_changed;
-                self.history.carrier_changed = now;
-                self.has_fallen = true;
-                match reason {
-                    DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
-                    _ => self.journal.down(&reason, up_for),
-                }
-            }
-            Ok(false) => {}
-            // The device is gone, and its carrier with it.
-            Err(_) => {
-                self.journal.down(&reason, now - self.history.carrier_changed);
-                (self.history.carrier_changed, self.has_fallen) = (now, true);
-            }
-        }
-        if self.carrier.is_slow() {
-            self.journal.slow_loss(now);
-        }
-    }
-
-    fn tell(&self, is_up: bool, reason: Option<String>) {
-        // The engine hears as long as it is there.
-        let _unheard = self.tidings.send(Tiding { channel: self.id, is_up, reason });
-    }
-
     /// The socket cannot be bound to its network device.
     pub(super) fn not_bound(&mut self, error: &BindError, now: Instant) {
         self.bind_error = Some(error.to_string());
         self.journal.not_bound(error, now);
-    }
-
-    fn not_ours(&mut self, why: &Unmatched, now: Instant) {
-        self.journal.unmatched(why, now);
-    }
-
-    fn note_state(&mut self, now: Instant) {
-        let state = self.state(now);
-        if state != self.history.state {
-            self.history.state = state;
-            self.history.since = SystemTime::now();
-            self.history.changed = now;
-        }
-    }
-
-    fn state(&self, now: Instant) -> ChannelState {
-        if self.failure.is_some() {
-            return ChannelState::Failed;
-        }
-        match self.conversation.state() {
-            State::Up => ChannelState::Up,
-            State::Probing if probes::is_held(&self.conversation, now) => ChannelState::Held,
-            State::Probing => ChannelState::Probing,
-            _ if self.conversation.unmatched().is_some() => ChannelState::Unmatched,
-            State::Greeting => ChannelState::Greeting,
-            State::Handshaking => ChannelState::Handshaking,
-            State::Down => ChannelState::Down,
-        }
-    }
-
-    /// Whether the peer's handshake messages are refused here, so that the reason is known.
-    pub(super) fn is_refused(&self) -> bool {
-        self.conversation.last_error().is_some()
-    }
-
-    /// That handshakes go unanswered, in words.
-    pub(super) fn no_answer(&self, now: Instant) -> String {
-        let (place, peer) = (self.endpoint.describe(), &self.peer);
-        if self.endpoint.current().is_none() {
-            return self.no_endpoint();
-        }
-        if let Some(error) = self.conversation.last_error() {
-            return format!("no session with {peer} at {place}: {error}");
-        }
-        format!("no answer from {peer} at {place} for {} s", (now - self.history.changed).as_secs())
-    }
-
-    fn no_endpoint(&self) -> String {
-        match self.endpoint.name() {
-            Some((host, _)) => format!("the name {host} has no address yet that this channel can reach"),
-            None => format!("waiting for {} to speak first: the file gives it no endpoint", self.peer),
-        }
     }
 }
 
