@@ -7,17 +7,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::findings::{Finding, Findings};
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The file is refused.
-    Error,
-    /// The file is accepted, and this is likely not meant.
-    Warning,
-}
+use crate::findings::{Finding, Findings, Severity};
 
 /// One thing that is wrong, in its plain structured form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

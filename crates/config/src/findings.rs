@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use crate::diagnostics::Severity;
+use serde::Serialize;
 
 /// A byte range of the file.
 pub(crate) type Span = Range<usize>;
+
+/// A list in the file, its place, and that of each of its values.
+pub(crate) type List<T> = Located<Vec<Located<T>>>;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -22,6 +25,16 @@ impl<T> Located<T> {
     pub(crate) fn with<U>(&self, value: U) -> Located<U> {
         Located::new(value, self.span.clone())
     }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is accepted, and this is likely not meant.
+    Warning,
 }
 
 /// One thing that is wrong: where, what, and what to do.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::keys::{KeyError, decode};
+use crate::key_text::{KeyError, decode};
 
 /// Why a key file is refused; names the file and says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::diagnostics::{Diagnostics, Severity};
+use crate::diagnostics::Diagnostics;
 use crate::findings::Findings;
+use crate::findings::Severity;
 use crate::hooks::HookTable;
 use crate::keys::PublicKey;
 use crate::raw;

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, Error};
 
-use crate::findings::{Findings, Located, Span};
+use crate::findings::{Findings, List, Located, Span};
 use crate::hooks::{self, HookTable, Place};
 use crate::reader::{Reader, is_secret};
 use crate::{requires, schema};
@@ -10,9 +10,6 @@ use crate::{requires, schema};
 mod paths;
 
 pub(crate) use paths::{RawEnd, RawPath};
-
-/// A list with its own place, and the places of its items.
-pub(crate) type List<T> = Located<Vec<Located<T>>>;
 
 /// A whole file.
 pub(crate) struct RawFile {

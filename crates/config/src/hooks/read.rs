@@ -5,8 +5,7 @@ use std::{path::Path, time::Duration};
 use toml::de::DeTable;
 
 use super::{HookEvent, HookTable};
-use crate::findings::{Findings, Located, Span};
-use crate::raw::List;
+use crate::findings::{Findings, List, Located, Span};
 use crate::reader::Reader;
 use crate::schema;
 

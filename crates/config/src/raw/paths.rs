@@ -2,8 +2,8 @@
 
 use toml::de::DeTable;
 
-use super::{List, RawPlace, read_place};
-use crate::findings::{Findings, Located, Span};
+use super::{RawPlace, read_place};
+use crate::findings::{Findings, List, Located, Span};
 use crate::reader::{Reader, Value};
 use crate::schema;
 

@@ -7,10 +7,10 @@ use super::gateway::Gateways;
 use super::paths::Path;
 use super::probe::ProbeKeys;
 use super::{paths, scalar};
-use crate::findings::{Findings, Located, Span};
+use crate::findings::{Findings, List, Located, Span};
 use crate::hooks::HookTable;
 use crate::model::{Cipher, Link, Probe, Software};
-use crate::raw::{List, RawCommon, RawDefaults, RawLink, RawWeight};
+use crate::raw::{RawCommon, RawDefaults, RawLink, RawWeight};
 
 /// Channels of one link at most: three digits behind its name, and one multipath route holds them.
 pub(super) const CHANNELS: i64 = 256;

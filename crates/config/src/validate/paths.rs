@@ -4,9 +4,9 @@ use super::gateway::Gateways;
 use super::link::Draft as Link;
 use super::place::Place;
 use super::scalar;
-use crate::findings::{Findings, Located, Span};
+use crate::findings::{Findings, List, Located, Span};
 use crate::model::{self, Host, Software};
-use crate::raw::{List, RawEnd, RawLink, RawPath};
+use crate::raw::{RawEnd, RawLink, RawPath};
 use crate::suggest::nearest;
 
 /// Paths of one link at most: more than channels are of no use.
