@@ -48,8 +48,20 @@ fn take_down(directories: &Directories, unprotect: bool) -> Result<Vec<String>, 
     match Client::connect(&directories.control_socket()) {
         Ok(mut daemon) => Ok(daemon.down(unprotect).map_err(Error::from)?),
         Err(ClientError::NoDaemon(_)) => {
-            Ok(async_runtime()?.block_on(meshtun_daemon::remove_remains(directories, unprotect))?)
+            match async_runtime()?.block_on(meshtun_daemon::remove_remains(directories, unprotect)) {
+                Err(Error::AlreadyRuns { holder }) => Err(not_listening(holder)),
+                removed => Ok(removed?),
+            }
         }
         Err(error) => Err(Error::from(error).into()),
     }
+}
+
+/// It has the lock, and no control socket: it comes up, or goes.
+fn not_listening(holder: Option<u32>) -> Failure {
+    let process = holder.map_or(String::new(), |pid| format!(" (process {pid})"));
+    Failure::new(format_args!(
+        "the daemon{process} does not listen yet, or no longer: it is starting or stopping; try again in a moment, or stop it \
+         by SIGTERM"
+    ))
 }

@@ -1,9 +1,6 @@
 //! `meshtun up`
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use meshtun_daemon::{
     Error, Options,
@@ -32,8 +29,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// How many threads carry packets [default: one a processor]
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
     /// Processors that the threads are pinned to, one each, in this order [default: those that the process may use]
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "workers")]
     cpus: Option<Vec<usize>>,
@@ -55,7 +52,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     let options = Options {
         mesh: args.file,
         key,
-        workers: args.workers.map(NonZeroUsize::get),
+        workers: args.workers.map(usize::from),
         cpus: args.cpus,
         directories: args.runtime.choose_with(args.state)?,
     };

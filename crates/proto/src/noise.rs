@@ -34,7 +34,10 @@ pub enum NoiseError {
     #[error("a public key of low order: no secret can be agreed with it")]
     WeakPoint,
     /// A tag did not verify: the message was altered, or made with another key or suite.
-    #[error("the handshake message does not authenticate: keys, pre-shared key or cipher differ")]
+    #[error(
+        "the handshake message does not authenticate: keys, pre-shared key or cipher differ; compare the two ends' files, and \
+             the link's pre-shared key files"
+    )]
     Forged,
     /// The initiator proved another static key than the one expected.
     #[error("the handshake comes from another gateway's key than the configured one")]
