@@ -202,7 +202,8 @@ impl Wire {
                 sending.bytes.add(load.bytes);
                 sending.messages.add(load.messages);
                 sending.wire_bytes.add(train.len() as u64);
-                sending.trains.add(1);
+                // A lone frame is no train.
+                sending.trains.add(u64::from(load.packets > 0));
             }
             Err(error) if udp::is_would_block(&error) => return 0,
             Err(error) if udp::is_message_too_long(&error) => {
