@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod many;
 mod run;
 mod shell;
 mod soak;
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Check(check::Arguments),
     /// Measure meshtun beside OpenVPN, WireGuard in userspace and the bare wire
     Compare(compare::Arguments),
+    /// Measure how gateways with very many channels start, idle and fail over
+    Many(many::Arguments),
     /// Play a scenario: faults under load, and whether what they cost is what was expected
     Run(run::Arguments),
     /// Renew sessions with plain WireGuard under traffic, each end being the initiator once
@@ -33,6 +36,7 @@ impl Command {
             Command::Shell(arguments) => shell::run(arguments)?,
             Command::Check(arguments) => check::run(arguments)?,
             Command::Compare(arguments) => compare::run(arguments)?,
+            Command::Many(arguments) => many::run(arguments)?,
             Command::Run(arguments) => return run::run(arguments),
             Command::Soak(arguments) => soak::run(arguments)?,
         }
