@@ -227,6 +227,7 @@ impl ReceivingHalf {
     }
 
     /// The datagrams of one train, `segment` bytes each but the last.
+    #[inline(never)] // One call a train, so that all that it does to a packet is compiled once, without calls.
     fn open_train(
         &mut self,
         scratch: &mut Scratch,
@@ -368,6 +369,7 @@ impl ReceivingHalf {
     }
 
     /// Counts an authentic inner packet, and tells its real length, or why it may not pass.
+    #[inline(always)]
     fn admit(&self, plaintext: &[u8], may_pass: bool) -> Result<usize, DropReason> {
         admit(plaintext, may_pass, &self.filter, &self.counters.receiving)
     }

@@ -118,7 +118,8 @@ pub trait Opening: Debug + Send {
     fn expires(&self) -> Option<Instant>;
 
     /// Of the datagrams of a train, which will be given to [`Self::open`] one by one in this order, with nothing between. A cipher
-    /// that can do several at a time does its work here. Nothing is said here of datagrams that come in a stream.
+    /// that can do several at a time does its work here. One that comes in a stream is
+    /// a train of its own.
     fn prepare(&mut self, datagrams: Datagrams<'_>) {
         let _ = datagrams;
     }

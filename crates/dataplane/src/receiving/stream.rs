@@ -95,7 +95,7 @@ impl ReceivingHalf {
                 break;
             }
             self.counters.receiving.wire_bytes.add((end - start) as u64);
-            self.open_datagram(scratch, begin..end, &incoming.from, now);
+            self.open_train(scratch, begin..end, end - begin, &incoming.from, now);
             if let Some(reason) = self.refused.take() {
                 return Err(StreamError::Refused(reason));
             }
