@@ -47,6 +47,11 @@ impl Failure {
         const EEXIST: i32 = 17;
         matches!(self, Failure::Kernel(error) if error.errno() == EEXIST)
     }
+
+    /// As the failure of a step.
+    pub(crate) fn of(&self, step: &dyn std::fmt::Display) -> crate::ApplyError {
+        crate::ApplyError { step: step.to_string(), reason: self.to_string(), is_taken: self.is_there_already() }
+    }
 }
 
 /// Makes a persistent tun device that carries our alias.

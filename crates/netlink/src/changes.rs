@@ -10,7 +10,7 @@ use netlink_packet_route::address::AddressScope;
 use rtnetlink::MulticastGroup;
 use rtnetlink::sys::SocketAddr;
 
-use crate::{ActualDevice, NetworkError, read};
+use crate::{ActualDevice, ActualRoute, NetworkError, read};
 
 /// Watches devices, addresses and routes of the network namespace of the thread that made it.
 ///
@@ -34,8 +34,28 @@ impl std::fmt::Debug for Changes {
 pub enum Change {
     /// Something of ours may be gone, or may be possible that was not: converge.
     Ours,
-    /// Somebody else made or deleted a route to this prefix in the main table: check it against the routed networks.
-    Foreign(IpNet),
+    /// Somebody else made or deleted a route in the main table: check it against the routed networks.
+    Foreign(ForeignRoute),
+}
+
+/// A route of somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignRoute {
+    /// Destination.
+    pub prefix: IpNet,
+    /// Priority.
+    pub metric: u32,
+    /// Who made it.
+    pub protocol: u8,
+    /// Whether it was made (or took the place of another) and not deleted.
+    pub is_there: bool,
+}
+
+impl ForeignRoute {
+    fn of(route: ActualRoute, is_there: bool) -> ForeignRoute {
+        let ActualRoute { prefix, metric, protocol, .. } = route;
+        ForeignRoute { prefix, metric, protocol, is_there }
+    }
 }
 
 /// What of a device is ours to set. Carrier comes and goes all the time and changes nothing that we would put right.
@@ -113,11 +133,11 @@ impl Changes {
             NewAddress(address) => (address.header.scope != AddressScope::Link).then_some(Change::Ours),
             DelRoute(route) => {
                 let route = read::route_of(&route, &Default::default())?;
-                Some(if route.is_ours() { Change::Ours } else { Change::Foreign(route.prefix) })
+                Some(if route.is_ours() { Change::Ours } else { Change::Foreign(ForeignRoute::of(route, false)) })
             }
             NewRoute(route) => {
                 let route = read::route_of(&route, &Default::default())?;
-                (!route.is_ours()).then_some(Change::Foreign(route.prefix))
+                (!route.is_ours()).then(|| Change::Foreign(ForeignRoute::of(route, true)))
             }
             _ => None,
         }

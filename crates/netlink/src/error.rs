@@ -122,6 +122,8 @@ pub struct ApplyError {
     pub step: String,
     /// Why, and what to do.
     pub reason: String,
+    /// Whether something else has the place of what was to be made.
+    pub is_taken: bool,
 }
 
 /// A run of read, compare and apply ended early.

@@ -31,7 +31,7 @@ mod sysctl;
 mod underlay;
 
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, ForeignRoute};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
 pub use difference::{Protection, Repair, difference, protection, repair};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};

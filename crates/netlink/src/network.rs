@@ -212,7 +212,7 @@ impl Network {
     /// Makes one step and logs it. A queueing discipline that the kernel lacks is logged as a warning and is no error.
     pub async fn apply(&self, step: &Step) -> Result<(), ApplyError> {
         info!("{step}");
-        let failed = |failure: Failure| ApplyError { step: step.to_string(), reason: failure.to_string() };
+        let failed = |failure: Failure| failure.of(step);
         self.make(step).await.map_err(failed)
     }
 

@@ -128,7 +128,7 @@ fn address_message(index: u32, address: PlainAddress) -> AddressMessage {
 }
 
 fn failed(step: &dyn fmt::Display, failure: &Failure) -> ApplyError {
-    ApplyError { step: step.to_string(), reason: failure.to_string() }
+    failure.of(step)
 }
 
 impl fmt::Display for PlainAddress {

@@ -256,6 +256,8 @@ impl Channel {
 
     /// Ends all sessions at once, without a word: see [`Conversation::revoke`].
     pub(super) fn revoke(&mut self, now: Instant) {
+        // What a goodbye of the peer waits for does not hold it up: the keys go now.
+        self.part(now);
         self.conversation.revoke(now);
     }
 

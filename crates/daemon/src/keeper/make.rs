@@ -92,10 +92,16 @@ impl Task {
     }
 
     pub(super) async fn apply(&mut self, step: &Step) -> Result<(), meshtun_netlink::ApplyError> {
-        if matches!(step, Step::DeleteUsurper { .. }) {
-            self.others.forget();
+        let done = self.network.apply(step).await;
+        match (step, &done) {
+            (Step::DeleteUsurper { prefix, metric, .. }, _) => self.others.make_way(prefix, *metric),
+            // IPv4's replace takes the place of whatever has it.
+            (Step::ReplaceRoute(route), Ok(())) => self.others.make_way(&route.prefix, route.metric),
+            // Somebody has the place whom the kernel did not tell of.
+            (Step::AddRoute(_), Err(error)) if error.is_taken => self.others.forget(),
+            _ => {}
         }
-        self.network.apply(step).await
+        done
     }
 
     async fn survey(&self, view: &View) -> Result<Survey, Error> {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use meshtun_netlink::{ActualRoute, Desired, Network, NetworkError};
+use ipnet::IpNet;
+use meshtun_netlink::{ActualRoute, ActualRouteKind, Desired, ForeignRoute, Network, NetworkError};
 
 /// What was read last, and when to read again. The kernel tells of each such route that comes or goes, so a reading beside
 /// that is for what it did not tell (a route that went with its device), and its cost decides how often.
@@ -29,6 +30,23 @@ impl Others {
     /// The kernel tells of a change.
     pub(super) fn tell(&mut self) {
         self.is_told = true;
+    }
+
+    /// The kernel tells of one that came, or went, in the place of one of ours: known at once, without a reading.
+    pub(super) fn note(&mut self, route: &ForeignRoute) {
+        self.routes.retain(|known| {
+            (known.prefix, known.metric, known.protocol) != (route.prefix, route.metric, route.protocol)
+        });
+        if route.is_there {
+            let ForeignRoute { prefix, metric, protocol, .. } = *route;
+            let kind = ActualRouteKind::Unicast { nexthops: Vec::new(), src: None };
+            self.routes.push(ActualRoute { prefix, metric, protocol, kind });
+        }
+    }
+
+    /// What stood in this place has gone: ours has it, or we deleted it.
+    pub(super) fn make_way(&mut self, prefix: &IpNet, metric: u32) {
+        self.routes.retain(|known| (known.prefix, known.metric) != (*prefix, metric));
     }
 
     /// When the change that was told may be looked at.
@@ -78,6 +96,27 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_route_in_the_place_of_ours_is_known_without_a_reading() {
+        let route = |protocol, is_there| ForeignRoute {
+            prefix: "10.2.0.0/24".parse().unwrap(),
+            metric: 101,
+            protocol,
+            is_there,
+        };
+        let mut others = Others { routes: Vec::new(), read: Some((Instant::now(), LONGEST)), is_told: false };
+        others.note(&route(4, true));
+        others.note(&route(4, true));
+        others.note(&route(3, true));
+        assert_eq!(others.routes.iter().map(|route| route.protocol).collect::<Vec<_>>(), [4, 3]);
+        others.note(&route(4, false));
+        assert_eq!(others.routes.iter().map(|route| route.protocol).collect::<Vec<_>>(), [3]);
+        others.make_way(&"10.2.0.0/24".parse().unwrap(), 7);
+        assert_eq!(others.routes.len(), 1);
+        others.make_way(&"10.2.0.0/24".parse().unwrap(), 101);
+        assert_eq!(others.routes, []);
+    }
 
     #[test]
     fn a_full_table_is_read_rarely_and_a_small_one_at_each_look() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use meshtun_config::View;
-use meshtun_netlink::{Actual, Desired, Protected, RouteKind};
+use meshtun_netlink::{Actual, Desired, ForeignRoute, Protected, RouteKind};
 
 use super::Finding;
 use crate::{desired::desired, surroundings::Surroundings};
@@ -69,6 +69,11 @@ impl State {
     /// Whether a network is one of ours, or inside one.
     pub(super) fn is_routed(&self, prefix: &IpNet) -> bool {
         self.routed.iter().any(|ours| ours.contains(prefix))
+    }
+
+    /// Whether a route has the place of one of ours: the kernel asks prefix and metric, not who made it.
+    pub(super) fn is_place_of_ours(&self, route: &ForeignRoute) -> bool {
+        self.desired.routes.iter().any(|ours| (ours.prefix, ours.metric) == (route.prefix, route.metric))
     }
 
     pub(super) fn desired(&self) -> &Desired {

@@ -83,7 +83,12 @@ impl Task {
         let next = self.pace.next_look(Instant::now());
         match change {
             Change::Ours => Some(next),
-            Change::Foreign(prefix) => self.state.is_routed(&prefix).then(|| {
+            Change::Foreign(route) if self.state.is_place_of_ours(&route) => {
+                // It leads elsewhere from this moment on, whatever a reading of the whole table would take.
+                self.others.note(&route);
+                Some(next)
+            }
+            Change::Foreign(route) => self.state.is_routed(&route.prefix).then(|| {
                 self.others.tell();
                 self.others.readable_at().map_or(next, |readable| readable.max(next))
             }),

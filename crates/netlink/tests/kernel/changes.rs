@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshtun_netlink::{Change, Changes, repair};
+use meshtun_netlink::{Change, Changes, ForeignRoute, repair};
 
 use crate::support::{THERE, carrier, gateway_tests, link, sh};
 
@@ -39,8 +39,12 @@ gateway_tests! {
 
     async fn a_route_of_someone_else_is_told_with_its_prefix_when_it_comes_and_when_it_goes(_gateway: Gateway) {
         let mut changes = Changes::new().unwrap();
-        let expected = ["10.202.7.0/24", "fd00:202:0:1::/64"].map(|prefix| Change::Foreign(prefix.parse().unwrap()));
         for deed in ["add", "del"] {
+            let told = |prefix: &str, metric| {
+                let (prefix, is_there) = (prefix.parse().unwrap(), deed == "add");
+                Change::Foreign(ForeignRoute { prefix, metric, protocol: 3, is_there })
+            };
+            let expected = [told("10.202.7.0/24", 0), told("fd00:202:0:1::/64", 1024)];
             sh(&format!("ip route {deed} 10.202.7.0/24 dev wan0; ip -6 route {deed} fd00:202:0:1::/64 dev wan0"));
             assert_eq!(crowd(&mut changes).await, expected, "{deed}");
         }
