@@ -29,7 +29,8 @@ pub enum Command {
     /// Inner packets received under this session pass from here on.
     Admit(u32),
     /// What waits in the half's queue and in the device is sealed and sent under this session, if it carries inner packets
-    /// now, and no inner packet after that. It takes a bounded time; what is left then is dropped.
+    /// now, and no inner packet after that. It goes on beside everything else for 400 ms at the most; what is left then is
+    /// dropped. [`Command::Retire`] ends it at once, and [`Command::Use`] carries the rest under the session that it names.
     Drain(u32),
     /// Both keys of this session are forgotten.
     Retire(u32),

@@ -1,11 +1,9 @@
 //! The memory that a worker lends to whichever of its halves has its turn.
 
-use std::time::Instant;
-
 use meshtun_offload::coalesce::{Coalescer, Joining};
 use meshtun_sys::udp::{RECEIVE_BATCH, Received};
 
-use crate::{queue::Pool, sending::drain::DrainBudget};
+use crate::queue::Pool;
 
 /// Packets of up to 2 kB that may wait for all sending halves of a worker. One alone gets half: 20 ms at 50,000 a second.
 const SMALL_PACKETS: usize = 2048;
@@ -38,8 +36,6 @@ pub(crate) struct Scratch {
     pub(crate) arrivals: [Received; RECEIVE_BATCH],
     /// What will be written to the tun device at the end of the turn.
     pub(crate) coalescer: Coalescer,
-    /// What it may still spend on sessions that end.
-    pub(crate) drains: DrainBudget,
 }
 
 impl Scratch {
@@ -50,7 +46,6 @@ impl Scratch {
             received: vec![0; PLACES * PLACE].into(),
             arrivals: [Received::nothing(); RECEIVE_BATCH],
             coalescer: Coalescer::new(Joining { tcp: true, udp: true }),
-            drains: DrainBudget::new(Instant::now()),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! one turn can seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never
 //! used twice.
 
-pub(crate) mod drain;
+mod drain;
 mod loans;
 mod wire;
 
@@ -82,6 +82,8 @@ pub(crate) struct SendingHalf {
     keys: Vec<Key>,
     /// The local index of the session that carries inner packets.
     active: Option<u32>,
+    /// It carries only what waits already, at most until then.
+    drains_until: Option<Instant>,
 }
 
 impl SendingHalf {
@@ -98,6 +100,7 @@ impl SendingHalf {
             errors_in_a_row: 0,
             keys: Vec::with_capacity(KEYS + 1),
             active: None,
+            drains_until: None,
         })
     }
 
@@ -132,10 +135,16 @@ impl SendingHalf {
             pool.free(next.slot);
             turned = Turn::Busy;
         }
+        let is_draining = self.drains_until.is_some();
         let (mut bytes, mut devices) = (0, self.loans.devices(&self.tun));
         let mut device = devices.next();
         for _ in 0..READS_PER_TURN {
             let Some(tun) = device.filter(|_| bytes < BYTES_READ_PER_TURN) else { break };
+            if is_draining && (left == 0 || !queue.is_empty() || packer.wire.is_stuck()) {
+                // Nothing new comes into the device: the rest is safe there, while packets in the queue may give way.
+                turned = Turn::Busy;
+                break;
+            }
             let read = match tun.read(pool.spare_mut()) {
                 Ok(length) => length,
                 Err(error) if udp::is_would_block(&error) => {
@@ -167,9 +176,9 @@ impl SendingHalf {
         turned
     }
 
-    /// Whether packets wait that could be sealed and sent now.
+    /// Whether packets wait that could be sealed and sent now, or a drain has to see that there are none.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.queue.is_empty() && !self.is_stuck()
+        (self.is_draining() || !self.queue.is_empty()) && !self.is_stuck()
     }
 
     /// Gives back the worker's memory.
@@ -187,8 +196,8 @@ impl SendingHalf {
     pub(crate) fn obey(&mut self, command: Command, scratch: &mut Scratch) {
         match command {
             Command::InstallSend(key) => self.install(key),
-            Command::Use(session) => self.active = Some(session),
-            Command::Drain(session) => self.drain(session, scratch),
+            Command::Use(session) => (self.active, self.drains_until) = (Some(session), None),
+            Command::Drain(session) => self.drain(session),
             Command::Retire(session) => self.retire(session),
             Command::Seal { session, plaintext } => self.seal_frame(session, &plaintext, scratch),
             Command::Endpoint(endpoint) => self.wire.set_endpoint(endpoint.into()),
@@ -248,7 +257,7 @@ impl SendingHalf {
     fn retire(&mut self, session: u32) {
         self.keys.retain(|key| key.session != session);
         if self.active == Some(session) {
-            self.active = None;
+            (self.active, self.drains_until) = (None, None);
         }
     }
 

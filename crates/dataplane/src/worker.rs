@@ -62,6 +62,9 @@ pub(crate) struct Worker {
 /// Descriptors that one wait may report.
 const READY: usize = 256;
 
+/// How long a worker that has been told to stop goes on for the sake of sessions that carry their last packets.
+const LAST_PACKETS: Duration = Duration::from_millis(50);
+
 /// How often a worker that has just carried packets looks again, giving way each time, before it sleeps. A wake-up costs
 /// about as much as six looks: under load the next packets are there by then, and a flow of lone small packets costs half
 /// of what it costs with twenty.
@@ -97,7 +100,7 @@ impl Worker {
                 ready.clear();
             }
             match self.serve(&ready) {
-                Served::Stop => return,
+                Served::Stop => return self.finish_drains(),
                 Served::Busy => {
                     looks = LOOKS_BEFORE_SLEEP;
                     if mem::take(&mut self.has_sent) {
@@ -129,8 +132,8 @@ impl Worker {
                     Served::Stop => return Served::Stop,
                     _ => Turn::Idle,
                 },
-                Source::Tun => self.turn_sending(channel, |half, scratch| half.turn(scratch, now)),
-                Source::Writable => self.turn_sending(channel, |half, scratch| half.resume(scratch, now)),
+                Source::Tun => self.turn_sending(channel, now, |half, scratch| half.turn(scratch, now)),
+                Source::Writable => self.turn_sending(channel, now, |half, scratch| half.resume(scratch, now)),
                 Source::Udp => self.turn_receiving(channel, now),
             };
             if turn == Turn::Busy {
@@ -147,7 +150,7 @@ impl Worker {
         while let Some(&channel) = self.waiting.get(index) {
             let had_its_turn = self.sending.get(&channel).is_some_and(|half| half.round == self.round);
             if !had_its_turn {
-                self.turn_sending(channel, |half, scratch| half.turn(scratch, now));
+                self.turn_sending(channel, now, |half, scratch| half.turn(scratch, now));
             }
             if self.sending.get(&channel).is_some_and(|half| half.is_waiting()) {
                 index += 1;
@@ -157,11 +160,17 @@ impl Worker {
         }
     }
 
-    fn turn_sending(&mut self, id: ChannelId, turn: impl FnOnce(&mut SendingHalf, &mut Scratch) -> Turn) -> Turn {
+    fn turn_sending(
+        &mut self,
+        id: ChannelId,
+        now: Instant,
+        turn: impl FnOnce(&mut SendingHalf, &mut Scratch) -> Turn,
+    ) -> Turn {
         let Some(half) = self.sending.get_mut(&id) else { return Turn::Idle };
         half.round = self.round;
         let was_stuck = half.is_stuck();
         let turned = turn(half, &mut self.scratch);
+        half.end_drain(turned, &mut self.scratch, now);
         self.has_sent |= turned == Turn::Busy;
         half.forget_broken(&self.epoll);
         if turned == Turn::Failed {
@@ -174,6 +183,22 @@ impl Worker {
             self.waiting.push(id);
         }
         turned
+    }
+
+    /// What is still to be carried under sessions that end, before everything does.
+    fn finish_drains(&mut self) {
+        let end = Instant::now() + LAST_PACKETS;
+        let drains = |half: &SendingHalf| half.is_draining();
+        let mut left: Vec<_> = self.sending.values().filter(|half| drains(half)).map(|half| half.channel()).collect();
+        let mut now = Instant::now();
+        while !left.is_empty() && now < end {
+            left.retain(|&channel| {
+                self.turn_sending(channel, now, |half, scratch| half.resume(scratch, now));
+                self.sending.get(&channel).is_some_and(|half| drains(half))
+            });
+            thread::yield_now();
+            now = Instant::now();
+        }
     }
 
     fn turn_receiving(&mut self, id: ChannelId, now: Instant) -> Turn {
@@ -203,8 +228,10 @@ impl Worker {
                 first.into_iter().for_each(|command| half.obey(command, &mut self.scratch));
                 let watched = half.watch(&self.epoll);
                 if watched.is_ok() {
-                    self.sending.insert(half.channel(), half);
+                    let (id, is_waiting) = (half.channel(), half.is_waiting());
+                    self.sending.insert(id, half);
                     self.waiting.reserve(self.sending.len());
+                    self.waiting.extend(is_waiting.then_some(id));
                 }
                 let _asker_gone = answer.send(watched);
             }
@@ -226,6 +253,10 @@ impl Worker {
                     half.obey(command, &mut self.scratch);
                     if was_stuck != half.is_stuck() {
                         half.watch_again(&self.epoll);
+                    }
+                    // A drain comes to its end even if its device has nothing.
+                    if half.is_waiting() && !self.waiting.contains(&id) {
+                        self.waiting.push(id);
                     }
                 }
             }

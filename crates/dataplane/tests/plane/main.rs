@@ -8,6 +8,7 @@
 mod bench;
 mod carrying;
 mod clamping;
+mod draining;
 mod dropping;
 mod loans;
 mod sessions;
