@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  halves of a channel ─► its budgets ─┬─► trusted    (what authenticated peers and the kernel said) ─► served first
-//!                                      └─► untrusted  (what anybody on the underlay can cause)       ─► served last
+//!                                      └─► untrusted  (what anybody on the underlay can cause)       ─► after 16
 //! ```
 //! A channel that spends its budget loses further events of its own and nobody else's, until the control side has taken
 //! some. [`Event::Failed`] costs nothing and is never lost: a half fails once.
@@ -23,10 +23,13 @@ use crate::Event;
 
 /// The receiving end of all workers' events.
 ///
-/// What anybody on the underlay can cause waits in a queue of its own and is served last, so that a flood of
-/// handshakes cannot crowd out what authenticated peers said.
+/// What anybody on the underlay can cause waits in a queue of its own and comes last, so that a flood of handshakes
+/// cannot crowd out what authenticated peers said; but one comes after each 16 of theirs, so that their frames cannot
+/// keep others from coming in.
 #[derive(Debug)]
 pub struct Events {
+    /// Trusted events since an untrusted one had its chance.
+    in_a_row: AtomicU32,
     trusted: Receiver<Told>,
     untrusted: Receiver<Told>,
     wake: Arc<EventFd>,
@@ -35,7 +38,16 @@ pub struct Events {
 impl Events {
     /// The next event, if one waits. Call [`Events::acknowledge`] before draining.
     pub fn poll_event(&self) -> Option<Event> {
-        let told = self.trusted.try_recv().or_else(|_| self.untrusted.try_recv()).ok()?;
+        let is_turn_of_untrusted = self.in_a_row.load(Relaxed) >= TRUSTED_IN_A_ROW;
+        let (first, second) =
+            if is_turn_of_untrusted { (&self.untrusted, &self.trusted) } else { (&self.trusted, &self.untrusted) };
+        let told = first.try_recv().or_else(|_| second.try_recv()).ok()?;
+        if is_turn_of_untrusted {
+            self.in_a_row.store(0, Relaxed);
+        } else if !matches!(told.event, Event::Confirmed { .. }) {
+            // Right behind a confirmation comes where the peer has moved to.
+            self.in_a_row.fetch_add(1, Relaxed);
+        }
         told.budget.give_back(cost(&told.event));
         Some(told.event)
     }
@@ -76,15 +88,16 @@ pub(crate) struct EventSender {
 impl EventSender {
     /// A sender with budgets of its own.
     pub(crate) fn of_channel(&self) -> EventSender {
-        let (trusted_budget, untrusted_budget) = (Arc::default(), Arc::default());
-        EventSender { trusted_budget, untrusted_budget, ..self.clone() }
+        let among = Arc::clone(&self.untrusted_budget.among);
+        let untrusted_budget = Arc::new(Budget { spent: AtomicU32::new(0), among });
+        EventSender { trusted_budget: Arc::default(), untrusted_budget, ..self.clone() }
     }
 
     /// Sends an event; `false` if the channel has spent its budget or the queue is full, and then the event is lost.
     pub(crate) fn send(&self, event: Event) -> bool {
         let (queue, budget, limit) = match &event {
             Event::Handshake { .. } | Event::UnknownSession { .. } | Event::Refused { .. } => {
-                (&self.untrusted, &self.untrusted_budget, UNTRUSTED)
+                (&self.untrusted, &self.untrusted_budget, self.untrusted_budget.share())
             }
             // What a half itself has to say finds room when its peer's frames have taken theirs.
             Event::Frame { .. } => (&self.trusted, &self.trusted_budget, FRAMES),
@@ -106,16 +119,26 @@ impl EventSender {
 
 /// What of a channel's events waits, in units of [`cost`]. Both of its halves spend, and the control side gives back.
 #[derive(Debug, Default)]
-struct Budget(AtomicU32);
+struct Budget {
+    spent: AtomicU32,
+    /// Held by all budgets that have to share.
+    among: Arc<()>,
+}
 
 impl Budget {
     /// Whether it could be afforded. It may go over the limit by one event's cost, so that each can be had alone.
     fn spend(&self, cost: u32, limit: u32) -> bool {
-        cost == 0 || self.0.fetch_update(Relaxed, Relaxed, |spent| (spent < limit).then_some(spent + cost)).is_ok()
+        cost == 0 || self.spent.fetch_update(Relaxed, Relaxed, |spent| (spent < limit).then_some(spent + cost)).is_ok()
     }
 
     fn give_back(&self, cost: u32) {
-        self.0.fetch_sub(cost, Relaxed);
+        self.spent.fetch_sub(cost, Relaxed);
+    }
+
+    /// What it may spend if all that have to share spend as much.
+    fn share(&self) -> u32 {
+        let sharing = u32::try_from(Arc::strong_count(&self.among)).unwrap_or(u32::MAX).max(1);
+        (ALL_UNTRUSTED / sharing).clamp(LEAST_UNTRUSTED, UNTRUSTED)
     }
 }
 
@@ -130,9 +153,9 @@ fn cost(event: &Event) -> u32 {
 
 pub(crate) fn event_queue() -> io::Result<(EventSender, Events)> {
     let wake = Arc::new(EventFd::new()?);
-    // Its bound is the sum of the channels' budgets.
+    // Their bounds are the sums of the channels' budgets.
     let (trusted_in, trusted) = crossbeam_channel::unbounded();
-    let (untrusted_in, untrusted) = crossbeam_channel::bounded(ALL_UNTRUSTED);
+    let (untrusted_in, untrusted) = crossbeam_channel::unbounded();
     let (trusted_budget, untrusted_budget) = (Arc::default(), Arc::default());
     let sender = EventSender {
         trusted: trusted_in,
@@ -141,7 +164,7 @@ pub(crate) fn event_queue() -> io::Result<(EventSender, Events)> {
         trusted_budget,
         untrusted_budget,
     };
-    Ok((sender, Events { trusted, untrusted, wake }))
+    Ok((sender, Events { in_a_row: AtomicU32::new(0), trusted, untrusted, wake }))
 }
 
 /// A channel's control frames: some four probes and answers a round trip are usual, and padded probes of a path's MTU.
@@ -153,8 +176,14 @@ const TRUSTED: u32 = FRAMES + 16;
 /// What strangers can make of one channel's handshake messages: a flood at one port leaves the others their room.
 const UNTRUSTED: u32 = 256;
 
-/// … and of all channels'.
-const ALL_UNTRUSTED: usize = 4096;
+/// … and of all channels', which share it, so that floods at many ports leave others their room, too.
+const ALL_UNTRUSTED: u32 = 4096;
+
+/// A channel's share of it however many there are.
+const LEAST_UNTRUSTED: u32 = 4;
+
+/// Trusted events after which an untrusted one has its turn.
+const TRUSTED_IN_A_ROW: u32 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +252,34 @@ mod tests {
         assert!(other.send(handshake(2)));
         assert!(other.send(frame(2, 40)));
         assert!(matches!(events.poll_event(), Some(Event::Frame { .. })));
-        let all: usize = (0..100).map(|_| sent(&sender.of_channel(), || handshake(3))).sum();
-        assert_eq!(all + UNTRUSTED as usize + 1, ALL_UNTRUSTED);
+    }
+
+    #[test]
+    fn handshakes_at_many_ports_leave_room_for_those_at_others() {
+        let (sender, _events) = event_queue().unwrap();
+        let channels: Vec<EventSender> = (0..99).map(|_| sender.of_channel()).collect();
+        let share = ALL_UNTRUSTED as usize / 100;
+        assert!(channels.iter().all(|channel| sent(channel, || handshake(3)) == share), "the last as the first");
+        drop(channels);
+        let (crowded, _events) = event_queue().unwrap();
+        let channels: Vec<EventSender> = (0..10_000).map(|_| crowded.of_channel()).collect();
+        assert_eq!(sent(&channels[9_999], || handshake(3)), LEAST_UNTRUSTED as usize);
+    }
+
+    #[test]
+    fn frames_that_never_end_do_not_keep_a_handshake_from_coming_in() {
+        let (sender, events) = event_queue().unwrap();
+        let (busy, other) = (sender.of_channel(), sender.of_channel());
+        sent(&busy, || frame(1, 40));
+        (0..3).for_each(|_| assert!(other.send(handshake(2))));
+        let mut at = Vec::new();
+        for polled in 0..60 {
+            if matches!(events.poll_event(), Some(Event::Handshake { .. })) {
+                at.push(polled);
+            } else {
+                assert!(busy.send(frame(1, 40)), "as much as is taken comes again");
+            }
+        }
+        assert_eq!(at, [16, 33, 50]);
     }
 }
