@@ -50,7 +50,7 @@ pub(super) fn problem(conversation: &Conversation, peer: &str, place: &str, now:
         (Some((LivenessState::Down, Diagnosis::NotHeard)), _) => {
             format!("{peer} at {place} is heard, but hears nothing from here: look for what blocks this direction")
         }
-        (_, Some(Failure::WithSibling(_))) => {
+        (_, Some(Failure::WithSibling(_) | Failure::WithSiblingAtPeer)) => {
             format!("it was taken down with another channel that failed, and waits for probes to be answered by {peer}")
         }
         (Some((LivenessState::Down, Diagnosis::HeldDown)), _) => format!("{peer} holds it down, since it kept failing"),

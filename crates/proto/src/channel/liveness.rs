@@ -43,6 +43,8 @@ pub enum Failure {
     PeerDown,
     /// A sibling fell silent, and this one had been silent for so long.
     WithSibling(Duration),
+    /// The peer says that it went down with a sibling there.
+    WithSiblingAtPeer,
 }
 
 /// The liveness of one channel, at one end.
@@ -450,7 +452,7 @@ impl Liveness {
         self.diagnosis = match failure {
             Failure::NotHeard(_) => Diagnosis::NotHeard,
             Failure::WithSibling(_) => Diagnosis::WithSibling,
-            Failure::NotHeardByPeer | Failure::PeerDown => Diagnosis::ToldDown,
+            Failure::NotHeardByPeer | Failure::WithSiblingAtPeer | Failure::PeerDown => Diagnosis::ToldDown,
         };
         self.failure = Some(failure);
         self.needed = self.settings.up_after;

@@ -105,6 +105,9 @@ pub enum DownReason {
     NotHeard(Duration),
     /// Another channel of the link fell silent, and nothing had been heard on this one for so long either.
     WithSibling(Duration),
+    /// The peer took it out along with another channel of the link that fell silent, and had not heard this one for a
+    /// while either.
+    WithSiblingAtPeer,
     /// The peer said that it hears nothing from us.
     NotHeardByPeer,
     /// The peer said that it is down: it holds a channel down that flapped, or does not come up.
@@ -131,6 +134,7 @@ impl fmt::Display for DownReason {
             DownReason::WithSibling(time) => {
                 write!(f, "nothing heard from the peer for {} ms, and a sibling has just failed", time.as_millis())
             }
+            DownReason::WithSiblingAtPeer => f.write_str("the peer took it out along with a sibling that failed there"),
             DownReason::NotHeardByPeer => f.write_str("the peer hears nothing from this end"),
             DownReason::PeerDown => f.write_str("the peer has taken it down"),
             DownReason::PeerRestarted => f.write_str("the peer was restarted"),

@@ -165,6 +165,7 @@ impl Channel {
             (LivenessState::Up, _) => self.go_up(),
             (_, Some(Failure::NotHeard(time))) => self.go_down(DownReason::NotHeard(time)),
             (_, Some(Failure::WithSibling(silence))) => self.go_down(DownReason::WithSibling(silence)),
+            (_, Some(Failure::WithSiblingAtPeer)) => self.go_down(DownReason::WithSiblingAtPeer),
             (_, Some(Failure::NotHeardByPeer)) => self.go_down(DownReason::NotHeardByPeer),
             (_, _) => self.go_down(DownReason::PeerDown),
         }

@@ -103,7 +103,7 @@ impl Liveness {
     /// The peer has gone down with a sibling.
     pub(super) fn follow_sibling(&mut self, now: Instant) {
         self.unproven = Some(now - self.up_since);
-        self.go_down(now, Failure::NotHeardByPeer);
+        self.go_down(now, Failure::WithSiblingAtPeer);
     }
 
     /// What went down with a sibling would have gone down by itself.

@@ -183,6 +183,17 @@ fn both_come_up_together_and_go_down_together() {
 }
 
 #[test]
+fn each_end_tells_who_went_along_with_a_sibling() {
+    let mut two = Two::connected(Settings::default());
+    two.ends[0].go_along(two.now);
+    assert!(matches!(two.ends[0].failure(), Some(Failure::WithSibling(_))));
+    while two.states() != [Down, Down] {
+        two.run(MS);
+    }
+    assert_eq!(two.ends[1].failure(), Some(Failure::WithSiblingAtPeer));
+}
+
+#[test]
 fn after_a_failure_up_after_round_trips_in_a_row_are_needed() {
     for up_after in [1, 3, 10] {
         let settings = Settings { up_after, ..Settings::default() };
