@@ -11,7 +11,8 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) struct Beside {
     stop: Option<oneshot::Sender<()>>,
-    ended: oneshot::Receiver<()>,
+    /// None once it has been waited for.
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 /// Comes when the thread shall stop.
@@ -52,14 +53,21 @@ impl Beside {
         };
         thread::Builder::new().name(format!("meshtun-{name}")).spawn(body).map_err(not_started)?;
         whether.recv().unwrap_or_else(|_| Err(not_started(io::ErrorKind::BrokenPipe.into())))?;
-        Ok(Beside { stop: Some(stop), ended })
+        Ok(Beside { stop: Some(stop), ended: Some(ended) })
     }
 
-    /// Waits until it has stopped.
+    /// Tells it to stop, and does not wait for it.
+    pub(crate) fn dismiss(&mut self) {
+        // It hears of the sender that is gone.
+        self.stop = None;
+    }
+
+    /// Waits until it has stopped. Cancel safe.
     pub(crate) async fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ended_already = stop.send(());
-            let _ended = (&mut self.ended).await;
+        self.dismiss();
+        if let Some(ended) = &mut self.ended {
+            let _ended = ended.await;
+            self.ended = None;
         }
     }
 }

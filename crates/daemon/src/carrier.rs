@@ -17,6 +17,12 @@ impl Carrier {
         Carrier { switch: Some(switch), up: false }
     }
 
+    /// One that is up, of no device.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Carrier {
+        Carrier { switch: None, up: true }
+    }
+
     /// What the kernel was told last.
     pub(crate) fn is_up(&self) -> bool {
         self.up

@@ -115,6 +115,13 @@ impl Keeper {
         Ok((Keeper { requests, asked: 0, keeping, sentry }, words))
     }
 
+    /// One that neither answers nor ends.
+    #[cfg(test)]
+    pub(crate) fn stuck() -> Keeper {
+        let stuck = || Beside::start("stuck", |_stop| Ok::<_, Error>(std::future::pending())).expect("a thread");
+        Keeper { requests: mpsc::unbounded_channel().0, asked: 0, keeping: stuck(), sentry: stuck() }
+    }
+
     /// Makes the kernel as this view wants it, and keeps it so from here on; [`Word::Made`] tells when that has been tried.
     /// Devices that a person has set down stay down.
     ///
@@ -142,7 +149,13 @@ impl Keeper {
         self.asked
     }
 
-    /// Keeps nothing any more, from the moment this returns.
+    /// Shall keep nothing any more; a step that it is about may still be done.
+    pub(crate) fn dismiss(&mut self) {
+        self.keeping.dismiss();
+        self.sentry.dismiss();
+    }
+
+    /// Keeps nothing any more, from the moment this returns. Cancel safe.
     pub(crate) async fn stop(&mut self) {
         self.keeping.stop().await;
         self.sentry.stop().await;

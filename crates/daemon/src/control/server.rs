@@ -41,6 +41,13 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// One, and what it is answered.
+    #[cfg(test)]
+    pub(crate) fn pair() -> (Caller, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        (Caller { answer, written: oneshot::channel().1 }, answered)
+    }
+
     /// Answers, and goes on at once.
     pub(crate) fn answer(self, answer: Answer) {
         let _caller_gone = self.answer.send(answer);

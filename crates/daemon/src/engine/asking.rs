@@ -45,7 +45,11 @@ impl Engine {
         loop {
             match self.change.take_if(|change| may_go_on(change, &self.channels)) {
                 Some(Change::TakeDown { channels, caller, .. }) => {
-                    caller.answer(Ok(json!({ "channels": self.names(&channels) })));
+                    let out = self.names(&channels);
+                    caller.answer(match out.is_empty() {
+                        true => Err(Refusal::Failed(GONE.into())),
+                        false => Ok(json!({ "channels": out })),
+                    });
                 }
                 Some(Change::Reload(reloading)) => self.make_new_file_so(*reloading, now),
                 Some(other) => self.change = Some(other),
@@ -72,7 +76,11 @@ impl Engine {
     /// The kernel is as the change wanted it.
     pub(super) fn follow_change(&mut self, made: &Made, now: Instant) {
         match self.change.take() {
-            Some(Change::TakeDown { channels, caller, .. }) => {
+            Some(Change::TakeDown { mut channels, caller, .. }) => {
+                channels.retain(|id| self.channels.contains_key(id));
+                if channels.is_empty() {
+                    return caller.answer(Err(Refusal::Failed(GONE.into())));
+                }
                 for id in &channels {
                     self.with_channel(*id, now, |channel, _| channel.take_down(now));
                 }
@@ -99,6 +107,9 @@ impl Engine {
         self.change.as_ref().and_then(Change::interim).unwrap_or(&self.gateway.view)
     }
 }
+
+/// What was to be taken down has gone meanwhile.
+const GONE: &str = "nothing was taken down: the channels are gone meanwhile; see `meshtun status`, and ask again";
 
 fn may_go_on(change: &Change, channels: &std::collections::BTreeMap<ChannelId, Channel>) -> bool {
     let ended = |id: &ChannelId| channels.get(id).is_none_or(Channel::has_ended);

@@ -40,6 +40,25 @@ impl Change {
         }
     }
 
+    /// The channels that it takes out.
+    pub(super) fn goes(&self) -> &[ChannelId] {
+        match self {
+            Change::TakeDown { channels, .. } => channels,
+            Change::Reload(reloading) => &reloading.going,
+            Change::Read { .. } | Change::Check { .. } => &[],
+        }
+    }
+
+    /// A channel of it was made anew: the other one goes in its place.
+    pub(super) fn follow_replacement(&mut self, before: ChannelId, after: ChannelId) {
+        let channels = match self {
+            Change::TakeDown { channels, .. } => channels,
+            Change::Reload(reloading) => &mut reloading.going,
+            Change::Read { .. } | Change::Check { .. } => return,
+        };
+        channels.iter_mut().filter(|id| **id == before).for_each(|id| *id = after);
+    }
+
     /// Whether this channel waits for the routes to lead elsewhere.
     pub(super) fn is_leaving(&self, id: ChannelId) -> bool {
         match self {

@@ -131,7 +131,7 @@ impl Engine {
         let (view, udp, counters) = (channel.view.clone(), Arc::clone(&channel.udp), Arc::clone(&channel.counters));
         let parts = channels::make_one(&self.gateway, new, &link, &view, mtu, udp, counters, &mut self.plane)?;
         let before = self.forget(id);
-        self.adopt(parts, now);
+        self.put_in_its_place(id, parts, now);
         self.with_channel(new, now, |channel, plane| {
             if let Some(before) = &before {
                 channel.inherit(before, now, plane);
@@ -139,6 +139,14 @@ impl Engine {
             channel.start(now);
         });
         Ok(new)
+    }
+
+    /// Takes over a channel that was made anew; who takes the former out takes this one out.
+    pub(super) fn put_in_its_place(&mut self, before: ChannelId, parts: ChannelParts, now: Instant) {
+        if let Some(change) = &mut self.change {
+            change.follow_replacement(before, parts.id);
+        }
+        self.adopt(parts, now);
     }
 
     /// Takes a channel out, and waits until no worker holds its device or socket.

@@ -59,7 +59,7 @@ impl Engine {
         }
         let devices: BTreeSet<String> = going.iter().map(|channel| channel.view.device.clone()).collect();
         self.surroundings.withdrawn.extend(devices);
-        self.wish(then);
+        self.wish_without(then, now);
     }
 
     /// Goes on with those whose peers said goodbye.

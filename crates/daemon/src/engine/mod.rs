@@ -24,6 +24,7 @@ mod inputs;
 mod journal;
 mod missing;
 mod mtu;
+mod patience;
 mod pending;
 mod probes;
 mod punctuality;
@@ -37,6 +38,9 @@ mod siblings;
 mod tidings;
 mod underlay;
 
+#[cfg(test)]
+mod bench;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     net::IpAddr,
@@ -46,6 +50,7 @@ use std::{
 use meshtun_config::{HookEvent, LinkView};
 use meshtun_dataplane::{ChannelId, DataPlane, Event, Events};
 use meshtun_proto::control::Reason;
+use tokio::time::timeout;
 
 use self::{
     change::Change,
@@ -53,6 +58,7 @@ use self::{
     deadlines::Deadlines,
     inputs::Input,
     missing::Missing,
+    patience::Patience,
     pending::Then,
     punctuality::Punctuality,
     tidings::{Health, Tidings},
@@ -98,6 +104,7 @@ pub(crate) struct Engine {
     keeper: Keeper,
     /// What follows the keeper's answers.
     pending: BTreeMap<Number, Then>,
+    patience: Patience,
     reader: Reader,
     punctuality: Punctuality,
     /// What on this machine is likely not meant.
@@ -191,6 +198,7 @@ impl Engine {
             resolver,
             keeper,
             pending: BTreeMap::new(),
+            patience: Patience::default(),
             reader,
             punctuality: Punctuality::new(now),
             alarms: Vec::new(),
@@ -224,7 +232,7 @@ impl Engine {
         self.each_channel(now, |channel| channel.start(now));
         self.want_names(now);
         loop {
-            let due = self.deadlines.first();
+            let due = [self.deadlines.first(), self.patience.first()].into_iter().flatten().min();
             let input = inputs.next(due).await;
             let now = Instant::now();
             match input {
@@ -261,6 +269,7 @@ impl Engine {
                 }
                 Input::Hangup => self.handle_hangup(),
             }
+            self.lose_patience(now);
             self.let_part(now);
             self.raise(now);
             self.take_siblings_along(now);
@@ -278,7 +287,8 @@ impl Engine {
 
     /// Says goodbye on every channel, takes carrier, stops the workers, and leaves the stamp on disk.
     pub(crate) async fn close(mut self, reason: Reason, hold: Duration) {
-        self.keeper.stop().await;
+        // The peers hear of it first: the keeper may be waiting for the kernel.
+        self.keeper.dismiss();
         let now = Instant::now();
         self.each_channel(now, |channel| channel.close(now, reason, hold));
         if reason == Reason::Down {
@@ -292,6 +302,11 @@ impl Engine {
         drop(self.channels);
         self.plane.shutdown();
         self.stamps.close();
+        match reason {
+            // Nobody puts back what is removed then.
+            Reason::Down => self.keeper.stop().await,
+            _ => _ = timeout(KEEPER_AT_THE_END, self.keeper.stop()).await,
+        }
     }
 
     /// The gateway in one line.
@@ -460,6 +475,9 @@ const SILENCE_PERIOD: Duration = Duration::from_secs(300);
 
 /// How long the end of a gateway waits for hooks; each has its own limit besides.
 const HOOKS_AT_THE_END: Duration = Duration::from_secs(30);
+
+/// How long a daemon that restarts waits for what the keeper is about: devices and routes stay in any case.
+const KEEPER_AT_THE_END: Duration = Duration::from_secs(1);
 
 /// How long events are handled before timers and callers get their turn, and the other way about: 20 handshakes.
 const TURN: Duration = Duration::from_millis(5);

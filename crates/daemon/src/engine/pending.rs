@@ -43,9 +43,10 @@ impl Engine {
     }
 
     /// Wants the kernel as it shall be now.
-    pub(super) fn wish(&mut self, then: Then) {
+    pub(super) fn wish(&mut self, then: Then) -> Number {
         let number = self.keeper.want(self.kernel_view().clone(), self.surroundings.clone());
         self.pending.insert(number, then);
+        number
     }
 
     /// A wish answers for all before it.

@@ -217,7 +217,7 @@ impl Engine {
             // The rest follows at once, and the kernel is asked but once.
             self.follow(Then::Change, &Made::default(), now);
         } else {
-            self.wish(Then::Change);
+            self.wish_without(Then::Change, now);
         }
     }
 

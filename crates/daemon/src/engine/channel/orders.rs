@@ -73,6 +73,12 @@ impl Channel {
         }
     }
 
+    /// As if the peer had said goodbye just now.
+    #[cfg(test)]
+    pub(in crate::engine) fn hear_goodbye(&mut self) {
+        self.parting = Some(DownReason::Goodbye { reason: Reason::Down, hold: std::time::Duration::ZERO });
+    }
+
     fn obey(&mut self, output: Output, now: Instant, plane: &DataPlane) {
         match output {
             Output::Transmit { to, datagram } => self.transmit(to, &datagram, now),
