@@ -91,3 +91,14 @@ async fn a_restart_does_not_wait_for_a_keeper_that_is_held_up() {
     let engine = bench::engine();
     timeout(DEADLINE, engine.close(Reason::Restarting, Duration::ZERO)).await.expect("it ended");
 }
+
+#[tokio::test]
+async fn a_key_that_is_gone_is_cut_off_although_its_channel_waits_to_part() {
+    let mut engine = bench::engine();
+    let now = Instant::now();
+    engine.with_channel(FIRST, now, |channel, _| channel.hear_goodbye());
+    engine.let_part(now);
+    assert!(engine.channels[&FIRST].is_parting(), "and nothing that its conversation orders is done");
+    engine.with_channel(FIRST, now, |channel, _| channel.revoke(now));
+    assert!(!engine.channels[&FIRST].is_parting() && !engine.has_carrier(FIRST));
+}
