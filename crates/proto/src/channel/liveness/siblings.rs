@@ -64,7 +64,7 @@ impl Liveness {
     /// Goes down before its time, because [`to_go_along`] says so.
     ///
     /// That costs nothing yet: only if it stays silent for the detection time, as a failure of its own would have, it pays
-    /// for one ([`HoldDown`](super::hold_down::HoldDown)), and so does the peer when it is told.
+    /// for one with hold-down, and so does the peer when it is told.
     pub fn go_along(&mut self, now: Instant) {
         if self.state == LivenessState::Up {
             let silence = now.saturating_duration_since(self.heard);
