@@ -36,12 +36,28 @@ pub struct Status {
     /// What on this machine is likely not meant, in words: routes of others inside the links' networks, for example.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// The change that goes on; none mostly.
+    #[serde(default)]
+    pub change: Option<Change>,
     /// Whether the control side keeps up.
     #[serde(default)]
     pub control: Control,
     /// What became of the programs that are run for the gateway; none if the file names none.
     #[serde(default)]
     pub hooks: Option<Hooks>,
+}
+
+/// A change that somebody asked for and that is not made yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What was asked for: `reload` or `down LINK[/CHANNEL]`.
+    pub what: String,
+    /// What it waits for, in words.
+    pub stage: String,
+    /// When it began.
+    pub since: u64,
+    /// How many others wait for its end.
+    pub waiting: usize,
 }
 
 /// Whether the control side, which sends and answers probes, keeps up.

@@ -12,5 +12,5 @@ mod target;
 
 pub use client::{Client, ClientError, Reloaded};
 pub use protocol::{Refusal, Request};
-pub(crate) use server::{Asked, Caller, Server};
+pub(crate) use server::{Asked, CALLERS, Caller, Server};
 pub use target::{Target, TargetError};

@@ -14,13 +14,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{Semaphore, mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::protocol::{Answer, Refusal, Request, encode_answer};
@@ -46,6 +46,11 @@ impl Caller {
     pub(crate) fn pair() -> (Caller, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Caller { answer, written: oneshot::channel().1 }, answered)
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.answer.is_closed()
     }
 
     /// Answers, and goes on at once.
@@ -89,7 +94,7 @@ impl Server {
                     let engine = engine.clone();
                     tokio::spawn(async move {
                         // A caller that hangs up is no event.
-                        let _gone = attend(stream, engine).await;
+                        let _gone = attend(stream, &engine).await;
                         drop(seat);
                     });
                 }
@@ -108,7 +113,7 @@ impl Drop for Server {
     }
 }
 
-async fn attend(stream: UnixStream, engine: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn attend(stream: UnixStream, engine: &mpsc::Sender<Asked>) -> io::Result<()> {
     let allowed = may_ask(stream.peer_cred()?.uid())?;
     let (mut reader, mut writer) = stream.into_split();
     let mut pending = BytesMut::new();
@@ -116,7 +121,10 @@ async fn attend(stream: UnixStream, engine: mpsc::Sender<Asked>) -> io::Result<(
         let (_tells_when_dropped, written) = oneshot::channel();
         let (answer, go_on) = match message {
             Message::Call(_) if !allowed => (Err(Refusal::PermissionDenied), false),
-            Message::Call(call) => (serve_call(&call, &engine, written).await, true),
+            Message::Call(call) => tokio::select! {
+                answer = serve_call(&call, engine, written) => (answer, true),
+                () = hang_up(&writer) => break,
+            },
             Message::TooLong => (Err(Refusal::Malformed(format!("a call has at most {LONGEST_CALL} bytes"))), false),
         };
         write_message(&mut writer, &encode_answer(&answer)).await?;
@@ -138,6 +146,14 @@ async fn serve_call(call: &[u8], engine: &mpsc::Sender<Asked>, written: oneshot:
     let stopping = || Refusal::Failed("the daemon is stopping".into());
     engine.send(Asked { request, caller: Caller { answer, written } }).await.map_err(|_| stopping())?;
     answered.await.unwrap_or_else(|_| Err(stopping()))
+}
+
+/// Ends when the caller is gone altogether. One that has only said that it will not ask more waits for its answer.
+async fn hang_up(writer: &OwnedWriteHalf) {
+    // The kernel tells of it by EPOLLHUP (net/unix/af_unix.c, `unix_poll`), which no interest waits for alone.
+    while writer.ready(Interest::WRITABLE).await.is_ok_and(|ready| !ready.is_write_closed()) {
+        sleep(GRAIN).await;
+    }
 }
 
 enum Message {
@@ -176,8 +192,11 @@ const LONGEST_CALL: usize = 64 * 1024;
 /// How long a caller may keep silent or not read before its place goes to another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether one who waits for an answer has hung up.
+const GRAIN: Duration = Duration::from_millis(100);
+
 /// Callers served at a time; more wait in the socket's backlog.
-const CALLERS: usize = 16;
+pub(crate) const CALLERS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Engine, change::Change, channel::Channel, reloading::Stage};
 use crate::{
-    control::{Asked, Refusal, Request},
+    control::{Asked, CALLERS, Refusal, Request},
     keeper::Made,
 };
 
@@ -17,7 +17,7 @@ impl Engine {
     pub(super) fn handle_asked(&mut self, asked: Asked, now: Instant) {
         match asked {
             Asked { request: Request::Status, caller } => caller.answer(Ok(self.status(now))),
-            asked if self.change.is_some() => self.waiting.push_back(asked),
+            asked if self.change.is_some() => self.put_off(asked),
             Asked { request: Request::Reload, caller } => self.reload(Some(caller)),
             Asked { request: Request::TakeDown(target), caller } => self.take_down(&target, caller, now),
             Asked { request: Request::BringUp(target), caller } => {
@@ -28,6 +28,32 @@ impl Engine {
             Asked { request: Request::Down { .. }, caller } => {
                 caller.answer(Err(Refusal::Failed("the daemon is stopping".into())));
             }
+        }
+    }
+
+    /// Keeps what is asked until the change that goes on is over. Places are left for callers of `status`.
+    fn put_off(&mut self, asked: Asked) {
+        self.forget_who_hung_up();
+        match (&self.change, self.waiting.len()) {
+            (Some(change), WAITING..) => {
+                let (what, stage) = (change.what(), change.stage());
+                let refusal =
+                    format!("`{what}` goes on ({stage}), and {WAITING} others wait for its end; nothing was changed");
+                asked.caller.answer(Err(Refusal::Failed(format!("{refusal}; see `meshtun status`"))));
+            }
+            _ => self.waiting.push_back(asked),
+        }
+    }
+
+    /// What nobody waits for any more is not done: whoever asked has been told, or has decided, that it was not.
+    fn forget_who_hung_up(&mut self) {
+        let before = self.waiting.len();
+        self.waiting.retain(|asked| !asked.caller.is_gone());
+        let gone = before - self.waiting.len();
+        if gone > 0 {
+            tracing::warn!(
+                "{gone} changes that had to wait are not made: whoever asked for them has hung up meanwhile"
+            );
         }
     }
 
@@ -63,6 +89,7 @@ impl Engine {
 
     /// Whether somebody or something had waited.
     fn serve_waiting(&mut self, now: Instant) -> bool {
+        self.forget_who_hung_up();
         if let Some(asked) = self.waiting.pop_front() {
             self.handle_asked(asked, now);
         } else if std::mem::take(&mut self.reload_again) {
@@ -76,7 +103,7 @@ impl Engine {
     /// The kernel is as the change wanted it.
     pub(super) fn follow_change(&mut self, made: &Made, now: Instant) {
         match self.change.take() {
-            Some(Change::TakeDown { mut channels, caller, .. }) => {
+            Some(Change::TakeDown { target, mut channels, caller, .. }) => {
                 channels.retain(|id| self.channels.contains_key(id));
                 if channels.is_empty() {
                     return caller.answer(Err(Refusal::Failed(GONE.into())));
@@ -84,7 +111,7 @@ impl Engine {
                 for id in &channels {
                     self.with_channel(*id, now, |channel, _| channel.take_down(now));
                 }
-                self.change = Some(Change::TakeDown { channels, caller, is_out: true });
+                self.change = Some(Change::TakeDown { target, channels, caller, is_out: true });
             }
             Some(Change::Reload(mut reloading)) => {
                 reloading.note(made);
@@ -108,6 +135,12 @@ impl Engine {
     }
 }
 
+/// Changes that may wait for the one that goes on.
+const WAITING: usize = CALLERS / 2;
+
+/// Whoever asks for the one that goes on has a place, too.
+const _: () = assert!(1 + WAITING < CALLERS);
+
 /// What was to be taken down has gone meanwhile.
 const GONE: &str = "nothing was taken down: the channels are gone meanwhile; see `meshtun status`, and ask again";
 
@@ -115,3 +148,6 @@ fn may_go_on(change: &Change, channels: &std::collections::BTreeMap<ChannelId, C
     let ended = |id: &ChannelId| channels.get(id).is_none_or(Channel::has_ended);
     change.waits_for().is_some_and(|waits_for| waits_for.iter().all(ended))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,13 @@ use super::{
     reading::Read,
     reloading::{Reloading, Stage},
 };
-use crate::control::Caller;
+use crate::control::{Caller, Target};
 
 /// A change that goes on.
 pub(super) enum Change {
     /// A person takes channels down.
     TakeDown {
+        target: Target,
         channels: Vec<ChannelId>,
         /// Whether no route leads over them any more.
         is_out: bool,
@@ -31,6 +32,29 @@ pub(super) enum Change {
 }
 
 impl Change {
+    /// What was asked for, in words.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Change::TakeDown { target, .. } => format!("down {target}"),
+            Change::Read { .. } | Change::Check { .. } | Change::Reload(_) => "reload".into(),
+        }
+    }
+
+    /// What it waits for, in words.
+    pub(super) fn stage(&self) -> &'static str {
+        match self {
+            Change::Read { .. } => "the files are being read",
+            Change::Check { .. } => "the kernel is asked what is in the way; nothing is changed yet",
+            Change::TakeDown { is_out: false, .. } => LEAVING,
+            Change::TakeDown { is_out: true, .. } => ENDING,
+            Change::Reload(reloading) => match reloading.stage {
+                Stage::Leaving => LEAVING,
+                Stage::Ending => ENDING,
+                Stage::Making => "devices, routes and settings are made as the file says",
+            },
+        }
+    }
+
     /// The channels that have to end before it can go on; none if it waits for something else.
     pub(super) fn waits_for(&self) -> Option<&[ChannelId]> {
         match self {
@@ -81,3 +105,6 @@ impl Change {
         }
     }
 }
+
+const LEAVING: &str = "routes are made to lead around the channels that go";
+const ENDING: &str = "the last packets of the channels that go are sent";

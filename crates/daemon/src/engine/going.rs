@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use meshtun_dataplane::ChannelId;
@@ -29,7 +29,8 @@ impl Engine {
             Err(refusal) => return caller.answer(Err(refusal)),
         };
         tracing::info!("asked to take {target} down");
-        self.change = Some(Change::TakeDown { channels: ids.clone(), is_out: false, caller });
+        self.change = Some(Change::TakeDown { target: target.clone(), channels: ids.clone(), is_out: false, caller });
+        self.change_began = SystemTime::now();
         self.withdraw(&ids, Then::Change, now);
     }
 

@@ -132,6 +132,8 @@ pub(crate) struct Engine {
     parting: BTreeSet<ChannelId>,
     /// The change that goes on.
     change: Option<Change>,
+    /// When the last one began.
+    change_began: SystemTime,
     /// Those who wait for its end.
     waiting: VecDeque<Asked>,
     reload_again: bool,
@@ -215,6 +217,7 @@ impl Engine {
             missing: Vec::new(),
             parting: BTreeSet::new(),
             change: None,
+            change_began: SystemTime::UNIX_EPOCH,
             waiting: VecDeque::new(),
             reload_again: false,
             workers,

@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use meshtun_config::{ChannelView, LinkView, View};
@@ -63,6 +63,7 @@ impl Engine {
     pub(super) fn reload(&mut self, caller: Option<Caller>) {
         self.notifier.reloading();
         self.change = Some(Change::Read { caller });
+        self.change_began = SystemTime::now();
         self.reader.read();
     }
 

@@ -28,9 +28,20 @@ pub(super) fn status(engine: &Engine, control: status::Control, now: Instant) ->
         links,
         dropped,
         alarms: engine.alarms.iter().chain(engine.missing.iter().map(|missing| &missing.problem)).cloned().collect(),
+        change: change(engine),
         control,
         hooks: engine.hooks.gateway_status(),
     }
+}
+
+fn change(engine: &Engine) -> Option<status::Change> {
+    let change = engine.change.as_ref()?;
+    Some(status::Change {
+        what: change.what(),
+        stage: change.stage().into(),
+        since: unix(engine.change_began),
+        waiting: engine.waiting.iter().filter(|asked| !asked.caller.is_gone()).count(),
+    })
 }
 
 pub(super) fn control(punctuality: &mut Punctuality, now: Instant) -> status::Control {

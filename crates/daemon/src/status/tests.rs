@@ -58,6 +58,12 @@ fn sample() -> Status {
             last_failure_at: Some(1_800_000_070),
         }),
         alarms: vec!["no interface has this gateway's `address` 10.207.0.1".into()],
+        change: Some(super::Change {
+            what: "reload".into(),
+            stage: "the files are being read".into(),
+            since: 1_800_000_080,
+            waiting: 2,
+        }),
         control: Control { late_ms: 12.5, late_ms_of_late: 0.25 },
         started: 1_799_999_990,
         workers: 2,

@@ -23,6 +23,7 @@ pub(super) fn render(status: &Status, now: u64) -> String {
     for alarm in &status.alarms {
         wrap(&mut text, &format!("attention: {alarm}"));
     }
+    write_change(&mut text, status, now);
     write_hooks(&mut text, status.hooks.as_ref(), now);
     for link in &status.links {
         let _ = write!(text, "\n{}", render_link(link, now));
@@ -51,6 +52,18 @@ fn render_link(link: &Link, now: u64) -> String {
     write_problems(&mut text, link);
     write_hooks(&mut text, link.hooks.as_ref(), now);
     text
+}
+
+/// What somebody asked for and is not made yet.
+fn write_change(text: &mut String, status: &Status, now: u64) {
+    let Some(change) = &status.change else { return };
+    let waiting = match change.waiting {
+        0 => String::new(),
+        1 => "; another waits for its end".into(),
+        n => format!("; {n} others wait for its end"),
+    };
+    let age = age(now.saturating_sub(change.since));
+    wrap(text, &format!("`{}` has gone on for {age}: {}{waiting}", change.what, change.stage));
 }
 
 /// The paths that the file lists, and how many of their channels are up.

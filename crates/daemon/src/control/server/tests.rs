@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::control::{Client, ClientError};
 
-/// A server whose engine answers `Status` with how often it was asked, and refuses the rest.
+/// A server whose engine answers `Status` with how often it was asked, never answers `Reload`, and refuses `Down`.
 struct Running {
     directory: tempfile::TempDir,
     asked: Arc<AtomicUsize>,
@@ -68,10 +68,13 @@ impl Drop for Running {
 }
 
 async fn answer_calls(mut engine: mpsc::Receiver<Asked>, asked: Arc<AtomicUsize>) {
+    let mut stuck = Vec::new();
     while let Some(Asked { request, caller }) = engine.recv().await {
         match request {
             Request::Status => caller.answer(Ok(json!({ "asked": asked.fetch_add(1, Ordering::SeqCst) }))),
-            Request::Reload | Request::TakeDown(_) | Request::BringUp(_) => caller.answer(Ok(json!({}))),
+            // Stuck for ever.
+            Request::Reload => stuck.push(caller),
+            Request::TakeDown(_) | Request::BringUp(_) => caller.answer(Ok(json!({}))),
             Request::Down { .. } => {
                 caller.answer_and_wait(Err(Refusal::Failed("device nq0 is not ours".into()))).await;
             }
@@ -130,6 +133,32 @@ fn callers_that_say_nothing_keep_no_more_than_their_places() {
     let mut silent: Vec<_> = (0..CALLERS).map(|_| Blocking::connect(running.socket()).unwrap()).collect();
     silent.pop();
     assert!(running.is_alive());
+}
+
+#[test]
+fn callers_that_hang_up_while_their_change_is_stuck_free_their_places() {
+    let running = Running::start();
+    let mut call = Request::Reload.encode();
+    call.push(0);
+    for _ in 0..2 {
+        let mut callers: Vec<_> = (0..CALLERS).map(|_| Blocking::connect(running.socket()).unwrap()).collect();
+        callers.iter_mut().for_each(|caller| caller.write_all(&call).unwrap());
+        drop(callers);
+        assert!(running.is_alive());
+    }
+}
+
+#[test]
+fn a_caller_that_only_says_that_it_will_not_ask_more_gets_its_answer() {
+    let running = Running::start();
+    let mut caller = Blocking::connect(running.socket()).unwrap();
+    let mut call = Request::Reload.encode();
+    call.push(0);
+    caller.write_all(&call).unwrap();
+    caller.shutdown(std::net::Shutdown::Write).unwrap();
+    caller.set_read_timeout(Some(5 * GRAIN)).unwrap();
+    let nothing_yet = caller.read(&mut [0]).expect_err("it was neither answered nor hung up on");
+    assert_eq!(nothing_yet.kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use meshtun_daemon::status::{ChannelState, Gateway, Probes};
+use meshtun_daemon::status::{Change, ChannelState, Gateway, Probes};
 
 use super::*;
 
@@ -62,6 +62,7 @@ fn probes(answered: bool) -> Probes {
 
 fn status(endpoint: &str) -> Status {
     Status {
+        change: None,
         control: Default::default(),
         version: "0.1.0".into(),
         pid: 4711,
@@ -128,6 +129,16 @@ fn paths_are_told_with_what_is_up_on_each() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn a_change_that_goes_on_is_told_with_its_age_and_what_it_waits_for() {
+    let mut status = status("203.0.113.200:16384");
+    let (what, stage) = ("down nq/2".into(), "the last packets are sent".into());
+    status.change = Some(Change { what, stage, since: NOW - 65, waiting: 2 });
+    let text = render(&status, NOW);
+    let line = "\n  `down nq/2` has gone on for 1m05s: the last packets are sent; 2 others wait\n    for its end\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
