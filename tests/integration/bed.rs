@@ -131,12 +131,20 @@ impl Bed {
 }
 
 /// Polls until it holds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes_true(holds), "not within {PATIENCE:?}: {what}");
+}
+
+/// Polls until it holds; whether it did in the end.
+pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// Runs a program in a node, which must succeed, and gives what it printed. The words are separated by single spaces.

@@ -14,7 +14,7 @@ use netns_lab::{
     watch::{self, Watch},
 };
 
-use crate::bed::{Bed, eventually, ping};
+use crate::bed::{Bed, comes_true, eventually, ping};
 use crate::kernel::{Route, our_routes};
 
 /// A bed of two gateways with a default route that would take what a link does not.
@@ -76,7 +76,9 @@ fn routes(bed: &Bed) -> Vec<Route> {
 
 /// Waits until the first gateway has written this to its log.
 fn wait_for_word(bed: &Bed, word: &str) {
-    eventually(&format!("the log says {word:?}"), || bed.gateways[0].log().contains(word));
+    let log = || bed.gateways[0].log();
+    let said = comes_true(|| log().contains(word));
+    assert!(said, "the log does not say {word:?}, but:\n{}", log());
 }
 
 /// The alarms in the first gateway's status that contain this.
