@@ -412,4 +412,4 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
-pub use repair::{Repair, repair};
+pub use repair::{Repair, repair, undone};

@@ -33,7 +33,7 @@ mod underlay;
 pub use actual::{Actual, ActualDevice, ActualRoute, ActualRouteKind, TunFlags};
 pub use changes::{Change, Changes, ForeignRoute};
 pub use desired::{Desired, Device, Nexthop, Route, RouteKind, Sysctl, device_sysctls, ecmp_sysctls, multipath_metric};
-pub use difference::{Protection, Repair, difference, protection, repair};
+pub use difference::{Protection, Repair, difference, protection, repair, undone};
 pub use error::{ApplyError, ConvergeError, Foreign, ForeignError, KernelError, NetworkError};
 pub use lookup::{LocalAddress, Reach, Way};
 pub use network::Network;

@@ -73,13 +73,7 @@ impl Task {
         if steps.is_empty() {
             return Mended { steps: 0, foreign: repair.foreign };
         }
-        if self.pace.may_repair(now) {
-            self.pace.repaired();
-            tracing::warn!(
-                "devices, routes or settings of meshtun were changed by somebody else; put back: {}",
-                list(&steps)
-            );
-        } else {
+        if !self.tell_put_back(&steps) {
             if self.log.fight.admit(now).is_some() {
                 let seconds = REPAIR_EARNED_IN.as_secs();
                 tracing::warn!(
@@ -103,6 +97,19 @@ impl Task {
             }
         }
         Mended { steps: made, foreign: repair.foreign }
+    }
+
+    /// Says that this is put back, if that may be done now; `false` in a fight without end.
+    pub(super) fn tell_put_back(&mut self, steps: &[Step]) -> bool {
+        let may_repair = self.pace.may_repair(Instant::now());
+        if may_repair {
+            self.pace.repaired();
+            tracing::warn!(
+                "devices, routes or settings of meshtun were changed by somebody else; put back: {}",
+                list(steps)
+            );
+        }
+        may_repair
     }
 
     fn tell_alarms(&mut self, actual: &Actual, foreign: &[Foreign], is_first: bool) -> Result<(), NetworkError> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use meshtun_config::View;
-use meshtun_netlink::{Actual, NetworkError, Protection, Step, difference, repair};
+use meshtun_netlink::{Actual, Desired, NetworkError, Protection, Step, difference, repair, undone};
 
 use super::{Finding, Made, Survey, Word, request::Request, task::Task};
 use crate::{
@@ -30,6 +30,7 @@ impl Task {
 
     async fn want(&mut self, view: View, surroundings: Surroundings) -> Made {
         let begun = Instant::now();
+        let before = self.state.is_made.then(|| self.state.desired().clone());
         let changed = self.state.want(view, surroundings);
         if changed.networks {
             self.others.forget();
@@ -38,17 +39,25 @@ impl Task {
             self.sysctls = None;
         }
         let mut made = Made::default();
-        if let Err(error) = self.make(&mut made).await {
+        if let Err(error) = self.make(before.as_ref(), &mut made).await {
             made.problems.push(error.to_string());
         }
+        self.state.is_made = made.problems.is_empty();
         tracing::debug!("{} steps as wanted within {} ms", made.steps.len(), begun.elapsed().as_millis());
         made
     }
 
-    async fn make(&mut self, made: &mut Made) -> Result<(), NetworkError> {
+    /// What was wanted `before`, and had been made, and is not there, others have taken: it is put back by the way, and told.
+    async fn make(&mut self, before: Option<&Desired>, made: &mut Made) -> Result<(), NetworkError> {
         let mut actual = self.actual_soon().await?;
         let news = self.state.note_set_down(&actual);
         self.find(news);
+        if let Some(before) = before {
+            let undone = undone(before, self.state.desired(), &actual, &self.state.known);
+            if !undone.is_empty() {
+                self.tell_put_back(&undone);
+            }
+        }
         for _ in 0..ROUNDS {
             let repair = repair(self.state.desired(), &actual, &self.state.known);
             made.problems = repair.foreign.iter().map(ToString::to_string).collect();

@@ -24,6 +24,8 @@ pub(super) struct State {
     held: BTreeSet<String>,
     /// Those networks of `desired` that have been made so.
     protected: Protected,
+    /// The last wish has been made, without a problem.
+    pub(super) is_made: bool,
     /// None before the first look, which tells nothing new.
     pub(super) alarms: Option<Vec<String>>,
 }
@@ -40,8 +42,8 @@ impl State {
         let desired = desired(&view, &surroundings);
         let routed = networks(&desired);
         let (known, seen_up, held) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let state =
-            State { view, desired, routed, known, seen_up, held, protected: Protected::default(), alarms: None };
+        let protected = Protected::default();
+        let state = State { view, desired, routed, known, seen_up, held, protected, is_made: true, alarms: None };
         state.protect();
         state
     }

@@ -35,6 +35,18 @@ pub fn repair(desired: &Desired, actual: &Actual, known: &BTreeMap<String, u32>)
     Repair { steps: difference.steps, foreign }
 }
 
+/// Of the steps that [`repair`] gives for `desired`, those that `before` needs as well: where that had been made wholly, others
+/// have undone it since.
+pub fn undone(before: &Desired, desired: &Desired, actual: &Actual, known: &BTreeMap<String, u32>) -> Vec<Step> {
+    let wanted = repair(desired, actual, known).steps;
+    // Nearly always: nothing, or what is new alone.
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let missing = repair(before, actual, known).steps;
+    wanted.into_iter().filter(|step| missing.contains(step)).collect()
+}
+
 fn adopt(actual: &Actual, known: &BTreeMap<String, u32>) -> Actual {
     let mut actual = actual.clone();
     for device in actual.devices.values_mut() {
@@ -93,6 +105,23 @@ mod tests {
         let desired = desired(&["nq0", "nq1"]);
         let actual = converged(&desired);
         assert_eq!(repair(&desired, &actual, &known(&actual)), Repair::default());
+    }
+
+    #[test]
+    fn what_others_have_undone_is_told_from_what_is_newly_wanted() {
+        let before = desired(&["nq0"]);
+        let desired = desired(&["nq0", "nq1"]);
+        let mut actual = converged(&before);
+        let known = known(&actual);
+        assert_eq!(undone(&before, &desired, &actual, &known), []);
+        let guard = |route: &ActualRoute| route.prefix.addr().is_ipv4() && route.kind == ActualRouteKind::Unreachable;
+        actual.routes.retain(|route| !guard(route));
+        let lines = lines_of(&undone(&before, &desired, &actual, &known));
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("replace unreachable 10.202.0.0/16")));
+        // What is no longer wanted is nobody's loss.
+        let mut less = desired.clone();
+        less.routes.retain(|route| route.prefix.addr().is_ipv6());
+        assert_eq!(undone(&before, &less, &actual, &known), []);
     }
 
     #[test]
