@@ -12,6 +12,9 @@ use Fcntl qw(:flock);
 my ($folder, $what) = $0 =~ m{^(.*)/(up|down)$} or die "call me up or down\n";
 my ($device, undef, undef, undef, $remote) = @ARGV;
 
+# OpenVPN hands on no PATH.
+$ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
+
 # All processes of a machine come up at once.
 open my $lock, '>', "$folder/lock" or die "$folder/lock: $!\n";
 flock $lock, LOCK_EX or die "$folder/lock: $!\n";

@@ -8,6 +8,7 @@
 //! | [`lab`], [`node`] | namespaces, cables, addresses, routes, programs and threads inside a node |
 //! | [`topology`] | two gateways with a host behind each, three sites, an optional way out by default routes |
 //! | [`mesh`], [`program`], [`gateway`] | a `mesh.toml` for a topology, the `meshtun` program, running gateways |
+//! | [`logged`] | programs whose logs are looked into while they run |
 //! | [`load`] | TCP flows with a recognisable payload, UDP trains with sequence numbers |
 //! | [`faults`] | an underlay in userspace that delays, loses, reorders, doubles, damages and limits |
 //! | [`firewall`] | faults that are on or off: channels blocked one way or both |
@@ -49,6 +50,7 @@ mod footprint;
 pub mod gateway;
 pub mod lab;
 pub mod load;
+pub mod logged;
 pub mod mesh;
 mod netlink;
 pub mod node;

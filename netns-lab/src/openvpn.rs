@@ -9,7 +9,9 @@
 //! | `traffic` | datagrams and bytes through the tunnel and back |
 //! | `play` | plays one case; `judge` looks at what the programs logged |
 //! | [`interop`] | plays all cases with each pair of programs |
-//! | [`scripts`] | four processes whose scripts edit one route, and how those are called |
+//! | `site` | a gateway with four processes, whose scripts edit one route |
+//! | [`scripts`] | how those scripts are called |
+//! | [`replace`] | the processes are replaced one by one under traffic |
 
 mod config;
 pub mod interop;
@@ -18,14 +20,16 @@ mod matrix;
 mod play;
 mod process;
 pub mod program;
+pub mod replace;
 pub mod scripts;
+mod site;
 mod traffic;
 
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::LabError;
+use crate::{LabError, load::LoadError, logged::LoggedError, scenario::ScenarioError};
 
 /// The device of either end.
 const DEVICE: &str = "ovpn0";
@@ -56,6 +60,15 @@ pub enum OpenVpnError {
     /// A process did not do what was awaited.
     #[error("{0}")]
     Process(String),
+    /// The load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Something that all scenarios do.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A program ended, or did not.
+    #[error(transparent)]
+    Logged(#[from] LoggedError),
     /// What was sent through the tunnel did not come back.
     #[error("{0}")]
     Traffic(String),

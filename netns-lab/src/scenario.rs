@@ -41,6 +41,10 @@ pub use self::{
     steps::Scenario,
     verdict::{Outcome, Run},
 };
+pub(crate) use self::{
+    figures::{Mark, millis},
+    stage::{hash_by_ports, train_in},
+};
 use crate::{
     LabError, firewall::FirewallError, gateway::GatewayError, load::LoadError, program::ProgramError, watch::WatchError,
 };

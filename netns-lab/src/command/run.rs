@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use netns_lab::{
-    openvpn::{interop, scripts},
+    openvpn::{interop, replace, scripts},
     privilege,
     program::Program,
     scenario::{BUILT_IN, Options, Outcome, Scenario, find},
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.list {
         return list();
     }
-    if let Some(name @ (interop::NAME | scripts::NAME)) = arguments.scenario.as_deref() {
+    if let Some(name @ (interop::NAME | replace::NAME | scripts::NAME)) = arguments.scenario.as_deref() {
         return arguments.run_openvpn(name);
     }
     let scenario = match arguments.read() {
@@ -90,13 +90,21 @@ impl Arguments {
         signals::exit_cleanly()?;
         let narrate = if self.json { complain } else { say };
         let (meshtun, only) = (&meshtun, &self.only[..]);
-        let outcome = if name == scripts::NAME {
-            narrate(&format!("{name}: {}", scripts::ABOUT));
-            scripts::run(&scripts::Options { meshtun, only, narrate: &narrate })
-        } else {
-            narrate(&format!("{name}: {}", interop::about().map_err(anyhow::Error::msg)?));
-            let (case, minutes) = (self.case.as_deref(), self.minutes.and_then(|minutes| u32::try_from(minutes).ok()));
-            interop::run(&interop::Options { meshtun, only, case, minutes, narrate: &narrate })
+        let outcome = match name {
+            replace::NAME => {
+                narrate(&format!("{name}: {}", replace::ABOUT));
+                replace::run(&replace::Options { meshtun, only, narrate: &narrate })
+            }
+            scripts::NAME => {
+                narrate(&format!("{name}: {}", scripts::ABOUT));
+                scripts::run(&scripts::Options { meshtun, only, narrate: &narrate })
+            }
+            _ => {
+                narrate(&format!("{name}: {}", interop::about().map_err(anyhow::Error::msg)?));
+                let (case, minutes) =
+                    (self.case.as_deref(), self.minutes.and_then(|minutes| u32::try_from(minutes).ok()));
+                interop::run(&interop::Options { meshtun, only, case, minutes, narrate: &narrate })
+            }
         };
         match outcome {
             Ok(outcome) => conclude(&outcome),
@@ -114,8 +122,11 @@ impl Arguments {
             Some(text) => Scenario::parse(name, &format!("{name}.toml"), text),
             None if is_path => Scenario::open(Path::new(name)),
             None => {
-                let known: Vec<_> =
-                    BUILT_IN.iter().map(|(name, _)| *name).chain([interop::NAME, scripts::NAME]).collect();
+                let known: Vec<_> = BUILT_IN
+                    .iter()
+                    .map(|(name, _)| *name)
+                    .chain([interop::NAME, scripts::NAME, replace::NAME])
+                    .collect();
                 return Err(format!("there is no scenario {name:?}: there are {}, or give a file", known.join(", ")));
             }
         };
@@ -137,5 +148,6 @@ fn list() -> anyhow::Result<ExitCode> {
     }
     say(&format!("{:<16} {}", interop::NAME, interop::about().map_err(anyhow::Error::msg)?));
     say(&format!("{:<16} {}", scripts::NAME, scripts::ABOUT));
+    say(&format!("{:<16} {}", replace::NAME, replace::ABOUT));
     Ok(ExitCode::SUCCESS)
 }

@@ -26,9 +26,17 @@ const COMPLAINTS: [&str; 13] = [
 pub(super) fn judge(case: &Case, name: &str, log: &str) -> Vec<String> {
     let missing = WANTED.iter().filter(|wanted| !log.contains(**wanted));
     let missing = missing.map(|wanted| format!("{name} never said {wanted:?}"));
-    let complaint = |line: &&str| COMPLAINTS.iter().any(|words| line.contains(words)) && !is_forgiven(case, line);
-    let complaints = log.lines().filter(complaint).take(3).map(|line| format!("{name}: {line}"));
-    missing.chain(complaints).collect()
+    let complaints = complaining(log).filter(|line| !is_forgiven(case, line)).take(3);
+    missing.chain(complaints.map(|line| format!("{name}: {line}"))).collect()
+}
+
+/// Lines with which a program complains of the other end, a few of them if there are many.
+pub(super) fn complaints(name: &str, log: &str) -> Vec<String> {
+    complaining(log).take(3).map(|line| format!("{name}: {line}")).collect()
+}
+
+fn complaining(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| COMPLAINTS.iter().any(|words| line.contains(words)))
 }
 
 /// A peer whose clock went back is not believed; and one that moves is no stranger once it has been heard.

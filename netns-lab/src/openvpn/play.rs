@@ -82,7 +82,7 @@ impl<'a> Tunnel<'a> {
             let text = config::of(case, side, addresses, &key);
             fs::write(&path, text).map_err(|source| OpenVpnError::File { path: path.clone(), source })?;
             let programs = programs.clone();
-            let command = move || {
+            let command = move |kind| {
                 let mut command = programs.command(kind);
                 command.arg("--config").arg(&path);
                 command

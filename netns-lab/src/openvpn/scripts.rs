@@ -5,24 +5,21 @@
 //! gateway runs OpenVPN in one run, meshtun in the other, the second OpenVPN in both; and the records, and the routes after each
 //! step, must be equal but for process numbers and times.
 
-mod site;
 mod trace;
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
 use meshtun_sys::process::Signal;
 use serde_json::json;
 
-use self::{
-    site::{CHANNELS, Site},
-    trace::{Call, differences},
-};
+use self::trace::{Call, differences};
 use super::{
     OpenVpnError,
     program::{Kind, Programs},
+    site::{CHANNELS, Site, Style},
 };
 use crate::{
     program::Program,
@@ -129,19 +126,18 @@ impl Record {
 
 fn play(kind: Kind, programs: &Programs, record: &mut Record, narrate: &dyn Fn(&str)) -> Result<(), OpenVpnError> {
     let topology = Topology::build(Shape::TwoGateways, &Shapes::default())?;
-    let mut stage = Stage {
-        sites: Site::both(&topology, [kind, Kind::OpenVpn], programs)?,
-        record,
-        narrate,
-        begun: Instant::now(),
-    };
+    let style = Style { protection: "cipher AES-256-CBC\n", recorded: true };
+    let sites = Site::both(&topology, [kind, Kind::OpenVpn], programs, style)?;
+    let mut stage = Stage { sites, known: [0; CHANNELS], record, narrate, begun: Instant::now() };
     let played = stage.go_through();
-    stage.record.calls = (0..CHANNELS).map(|channel| stage.sites[0].calls(channel)).collect::<Result<_, _>>()?;
+    stage.record.calls = (0..CHANNELS).map(|channel| stage.calls(channel)).collect::<Result<_, _>>()?;
     played
 }
 
 struct Stage<'a> {
     sites: [Site; 2],
+    /// How many calls of each process of the first gateway were waited for.
+    known: [usize; CHANNELS],
     record: &'a mut Record,
     narrate: &'a dyn Fn(&str),
     begun: Instant,
@@ -166,17 +162,33 @@ impl Stage<'_> {
         self.sites[0].start(2)?;
         self.settle("it is started again", [4, 4])?;
         for channel in [0, 3] {
-            self.sites[0].signal(channel, Signal::User1)?;
+            self.signal(channel, Signal::User1)?;
         }
         self.wait_for_calls([0, 3])?;
         self.settle("channels 1 and 4 of g1 get SIGUSR1", [4, 4])?;
-        self.sites[0].signal(1, Signal::Hangup)?;
+        self.signal(1, Signal::Hangup)?;
         self.wait_for_calls([1])?;
         self.settle("channel 2 of g1 gets SIGHUP", [4, 4])?;
         for channel in 0..CHANNELS {
             self.sites.iter_mut().try_for_each(|site| site.stop(channel))?;
         }
         self.settle("all are stopped", [0, 0])
+    }
+
+    /// How the scripts of a process of the first gateway were called so far.
+    fn calls(&self, channel: usize) -> Result<Vec<Call>, OpenVpnError> {
+        let (path, folder) = (self.sites[0].trace(channel), self.sites[0].folder().display().to_string());
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(|source| OpenVpnError::File { path, source })?,
+        };
+        Ok(trace::read(&text, &folder))
+    }
+
+    /// Sends a signal; what the scripts were called for before is known from here on.
+    fn signal(&mut self, channel: usize, signal: Signal) -> Result<(), OpenVpnError> {
+        self.known[channel] = self.calls(channel)?.len();
+        self.sites[0].signal(channel, signal)
     }
 
     /// Waits until each site routes into so many channels, and notes how.
@@ -211,12 +223,10 @@ impl Stage<'_> {
         loop {
             let mut all = true;
             for channel in channels {
-                let calls = self.sites[0].calls(channel)?;
-                all &= calls.last().is_some_and(|call| call.script() == "up")
-                    && calls.len() > self.sites[0].known(channel);
+                let calls = self.calls(channel)?;
+                all &= calls.last().is_some_and(|call| call.script() == "up") && calls.len() > self.known[channel];
             }
             if all {
-                channels.into_iter().try_for_each(|channel| self.sites[0].know(channel))?;
                 return Ok(());
             }
             if begun.elapsed() >= PATIENCE {

@@ -12,14 +12,15 @@ use crate::load::steady::Account;
 const STANDSTILL: f64 = 200.0;
 
 /// Where a phase begins.
-pub(super) struct Mark {
-    pub(super) at: Duration,
+pub(crate) struct Mark {
+    pub(crate) at: Duration,
     /// Handshake messages so far.
-    pub(super) handshakes: Option<u64>,
+    pub(crate) handshakes: Option<u64>,
 }
 
 impl Run {
-    pub(super) fn account(&mut self, account: &Account, marks: &[Mark], handshakes: Option<u64>) {
+    /// The figures of each phase, from its mark to the next one.
+    pub(crate) fn account(&mut self, account: &Account, marks: &[Mark], handshakes: Option<u64>) {
         let counts = marks.iter().map(|mark| mark.handshakes).collect::<Vec<_>>();
         let later = counts.iter().copied().skip(1).chain([handshakes]);
         for ((begin, end), (_, figures)) in counts.iter().zip(later).zip(&mut self.phases) {
@@ -61,7 +62,7 @@ impl Run {
     }
 
     /// The figures as a table, and what is not as expected.
-    pub(super) fn tell(&self, narrate: &dyn Fn(&str)) {
+    pub(crate) fn tell(&self, narrate: &dyn Fn(&str)) {
         narrate(&format!(
             "{:<16} {:>9} {:>6} {:>9} {:>9} {:>9} {:>9} {:>8} {:>5}",
             "phase", "sent", "lost", "gap ms", "of block", "back ms", "tcp ms", "stalled", "dead"
@@ -102,7 +103,7 @@ fn stretches(account: &Account, marks: &[Mark]) -> impl Iterator<Item = (Duratio
     marks.iter().map(|mark| mark.at).zip(ends)
 }
 
-pub(super) fn millis(time: Duration) -> Value {
+pub(crate) fn millis(time: Duration) -> Value {
     json!(rounded(time.as_secs_f64() * 1000.0))
 }
 

@@ -7,6 +7,7 @@ mod second;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use self::flows::train_in;
 use serde_json::{Value, json};
 
 use super::{
@@ -294,7 +295,7 @@ fn not_with_openvpn() -> ScenarioError {
 
 /// A flow's channel follows from its addresses, protocol and ports alone: with policy 1 the kernel takes the hash of the
 /// sending socket, where it sees one, and TCP rolls that anew after a timeout (fib_multipath_hash, skb->l4_hash).
-fn hash_by_ports(gateway: &Node) -> Result<(), ScenarioError> {
+pub(crate) fn hash_by_ports(gateway: &Node) -> Result<(), ScenarioError> {
     /// Addresses, protocol, ports (ip-sysctl.rst): 0x37.
     const FIVE: &str = "55";
     for family in ["ipv4", "ipv6"] {

@@ -1,4 +1,4 @@
-//! `netns-lab run openvpn-interop`, with OpenVPN at both ends.
+//! `netns-lab run openvpn-…`: with OpenVPN at both ends, and what is wrong to ask.
 
 use std::process::{Command, Stdio};
 
@@ -17,10 +17,10 @@ fn has_openvpn() -> bool {
     is_there
 }
 
-fn run(arguments: &[&str]) -> (Option<i32>, String) {
+fn run(scenario: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let program = Program::find(None).or_else(|_| Program::find_or_build(None)).unwrap();
     let mut command = Command::new(PROGRAM);
-    command.args(["run", "openvpn-interop"]).args(arguments).arg("--program").arg(program.path());
+    command.args(["run", scenario]).args(arguments).arg("--program").arg(program.path());
     let output = command.output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -31,7 +31,7 @@ fn two_of_openvpn_pass_a_case_of_the_matrix_and_its_restart() {
         if !has_openvpn() {
             return;
         }
-        let (code, said) = run(&["--only", "openvpn-openvpn", "--case", "restart-b"]);
+        let (code, said) = run("openvpn-interop", &["--only", "openvpn-openvpn", "--case", "restart-b"]);
         assert_eq!(code, Some(0), "{said}");
         let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
         assert_eq!((&last["scenario"], &last["pass"]), (&"openvpn-interop".into(), &true.into()));
@@ -44,6 +44,9 @@ fn two_of_openvpn_pass_a_case_of_the_matrix_and_its_restart() {
 #[test]
 fn a_pair_or_a_case_that_is_not_there_is_a_matter_of_usage() {
     for arguments in [["--only", "openvpn-racoon"], ["--case", "no such case"]] {
-        assert_eq!(run(&arguments).0, Some(2));
+        assert_eq!(run("openvpn-interop", &arguments).0, Some(2));
+    }
+    for scenario in ["openvpn-scripts", "openvpn-replace"] {
+        assert_eq!(run(scenario, &["--only", "racoon"]).0, Some(2));
     }
 }

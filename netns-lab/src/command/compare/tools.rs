@@ -1,7 +1,6 @@
 //! The tools: each is started at both gateways and ended again.
 
 mod bare;
-mod logged;
 mod meshtun;
 mod openvpn;
 mod wireguard;

@@ -68,6 +68,8 @@ pub struct FlowFigures {
     pub gap_of: String,
     /// Flows that had a gap of over 100 ms.
     pub stalled: u64,
+    /// Flows of which nothing came in the whole of that time.
+    pub silent: u64,
     /// Flows of which nothing came any more from some moment in that time on to the end.
     pub dead: u64,
 }
@@ -161,6 +163,8 @@ impl Account {
             if gap > total.gap {
                 (total.gap, total.gap_of) = (gap, name.clone());
             }
+            let covers = |(begin, end): &(Tick, Tick)| *begin <= from && *end >= to;
+            total.silent += u64::from(log.gaps.iter().chain([&open]).any(covers));
             total.stalled += u64::from(gap > Duration::from_millis(100));
             // A flow that is only between two writes is not dead.
             let dead = missed(&&open) && time(open.1 - open.0) > Duration::from_secs(3);
@@ -305,5 +309,7 @@ mod tests {
         assert_eq!((first.gap, first.stalled, first.dead), (ms(480), 1, 0));
         let second = account.flows(ms(100)..ms(9000));
         assert_eq!((second.gap, second.stalled, second.dead), (ms(8490), 1, 1));
+        let silent = |from, to| account.flows(ms(from)..ms(to)).silent;
+        assert_eq!([silent(0, 100), silent(30, 400), silent(30, 600), silent(600, 9000)], [0, 1, 0, 1]);
     }
 }

@@ -22,24 +22,11 @@ const TRIES: u16 = 256;
 
 impl Stage {
     /// A train in each channel of each direction and, with meshtun, one of IPv6 besides.
-    ///
-    /// The port that a flow needs to fall into a channel is asked of the kernel, before anything happens.
     pub(in crate::scenario) fn trains(&self) -> Result<Vec<Train>, ScenarioError> {
         let mut trains = Vec::new();
         for (from, to) in self.pairs() {
-            let mut port = first_source_port(to);
             for channel in 0..self.channels {
-                let (device, begin) = (self.device(from, to, channel), port);
-                loop {
-                    let sport = next_port(&mut port, begin).ok_or_else(|| {
-                        ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name()))
-                    })?;
-                    if chosen_in_time(from, to, sport)? == device {
-                        trains.push(train(from, to, sport, &format!("channel {channel}"), false));
-                        break;
-                    }
-                }
-                port = begin + TRIES;
+                trains.push(train_in(from, to, channel, &self.device(from, to, channel))?);
             }
             if self.has_ipv6() {
                 trains.push(train(from, to, first_source_port(to), "IPv6", true));
@@ -108,6 +95,19 @@ impl Stage {
     }
 }
 
+/// A train that falls into a channel, whose device at the sending gateway is given.
+///
+/// The port that it needs is asked of the kernel.
+pub(crate) fn train_in(from: &Site, to: &Site, channel: u16, device: &str) -> Result<Train, ScenarioError> {
+    let begin = first_source_port(to) + channel * TRIES;
+    for port in begin + 1..begin + TRIES {
+        if chosen_in_time(from, to, port)? == device {
+            return Ok(train(from, to, port, &format!("channel {channel}"), false));
+        }
+    }
+    Err(ScenarioError::Stage(format!("no flow of {} falls into {device}", from.name())))
+}
+
 fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
     let address = |site: &Site| if ipv6 { site.host_v6.into() } else { site.host_v4.into() };
     Train {
@@ -123,11 +123,6 @@ fn train(from: &Site, to: &Site, port: u16, what: &str, ipv6: bool) -> Train {
 /// Source ports towards a site: a range of its own for each.
 fn first_source_port(to: &Site) -> u16 {
     TRAIN_PORT + 1000 + u16::from(to.number) * PORTS * TRIES
-}
-
-fn next_port(port: &mut u16, begin: u16) -> Option<u16> {
-    *port += 1;
-    (*port - begin < TRIES).then_some(*port)
 }
 
 /// As [`chosen`], and tries for a while: on a machine that stood still every channel may be down for a moment.

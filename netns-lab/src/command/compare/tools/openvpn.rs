@@ -9,10 +9,11 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::Context as _;
 use netns_lab::{
     Node,
+    logged::Logged,
     topology::{Site, Topology},
 };
 
-use super::{Running, logged::Logged};
+use super::Running;
 use crate::command::compare::{
     ask::ask,
     install::Programs,
@@ -46,8 +47,10 @@ pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) 
             fs::write(&path, config).with_context(|| path.display().to_string())?;
             let mut command = programs.pinning.command(program, at, channel);
             command.arg("--config").arg(&path);
-            let mut process = Logged::start(&here.gateway, folder, &format!("openvpn{channel}"), command)?;
-            process.wait_for("link remote: ", PATIENCE)?;
+            let log = folder.join(format!("{}-openvpn{channel}.log", here.name()));
+            let name = format!("openvpn{channel} at {}", here.name());
+            let mut process = Logged::start(&here.gateway, &name, &log, command)?;
+            process.wait_for("link remote: ", 1, PATIENCE)?;
             running.ends[at].push(process);
         }
     }
@@ -56,7 +59,7 @@ pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) 
     }
     for process in running.ends.iter_mut().flatten() {
         if subject.cipher == Cipher::TlsAes256Gcm {
-            process.wait_for("Initialization Sequence Completed", PATIENCE)?;
+            process.wait_for("Initialization Sequence Completed", 1, PATIENCE)?;
         }
         // The first one asks the second for its options before that is there.
         process.forgive();
@@ -160,7 +163,7 @@ impl Running for OpenVpn {
         let mut wrong = Vec::new();
         let mut processes: Vec<_> = self.ends.into_iter().flatten().collect();
         for process in &mut processes {
-            wrong.extend(process.wrong(is_error)?);
+            wrong.extend(process.wrong(is_error));
         }
         processes.into_iter().try_for_each(Logged::end)?;
         Ok(wrong)

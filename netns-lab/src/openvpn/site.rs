@@ -1,4 +1,5 @@
-//! One gateway's four processes, their scripts and files.
+//! One gateway's four processes, their scripts and files, as people run several for one link: contiguous ports, `ping 5`,
+//! `ping-restart 30`, `up-delay`, `down-pre`, `up-restart`, and a script that keeps one multipath route under a lock.
 
 use std::{
     fs,
@@ -9,12 +10,10 @@ use std::{
 use meshtun_sys::process::Signal;
 
 use super::{
-    super::{
-        OpenVpnError, ask,
-        process::Process,
-        program::{Kind, Programs},
-    },
-    trace::{self, Call},
+    OpenVpnError, ask,
+    judge::complaints,
+    process::Process,
+    program::{Kind, Programs},
 };
 use crate::{
     Node,
@@ -32,8 +31,17 @@ const PORTS: [u16; 2] = [6011, 6001];
 const PERSISTENT: usize = 2;
 
 /// Both scripts are one.
-const ROUTES: &str = include_str!("../../../openvpn/routes.pl");
-const RECORD: &str = include_str!("../../../openvpn/record.pl");
+const ROUTES: &str = include_str!("../../openvpn/routes.pl");
+const RECORD: &str = include_str!("../../openvpn/record.pl");
+
+/// What scenarios have in their own way.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    /// What protects the packets: lines of the configuration.
+    pub(super) protection: &'static str,
+    /// Whether each call of a script is recorded.
+    pub(super) recorded: bool,
+}
 
 /// A gateway.
 pub(super) struct Site {
@@ -43,23 +51,32 @@ pub(super) struct Site {
     first_port: u16,
     firewall: Firewall,
     processes: Vec<Process>,
-    /// How many calls of each process were waited for.
-    known: Vec<usize>,
 }
 
 impl Site {
     /// Both gateways, with the program of each; nothing runs yet.
-    pub(super) fn both(topology: &Topology, kinds: [Kind; 2], programs: &Programs) -> Result<[Site; 2], OpenVpnError> {
+    pub(super) fn both(
+        topology: &Topology,
+        kinds: [Kind; 2],
+        programs: &Programs,
+        style: Style,
+    ) -> Result<[Site; 2], OpenVpnError> {
         let folder = topology.lab.folder();
         for channel in 0..CHANNELS {
             let key = key(folder, channel);
             ask(&topology.sites[0].gateway, &["openvpn", "--genkey", "secret", &key.display().to_string()])?;
         }
-        let site = |at: usize| Site::new(topology, at, kinds[at], programs);
+        let site = |at: usize| Site::new(topology, at, kinds[at], programs, style);
         Ok([site(0)?, site(1)?])
     }
 
-    fn new(topology: &Topology, at: usize, kind: Kind, programs: &Programs) -> Result<Site, OpenVpnError> {
+    fn new(
+        topology: &Topology,
+        at: usize,
+        kind: Kind,
+        programs: &Programs,
+        style: Style,
+    ) -> Result<Site, OpenVpnError> {
         let (here, there) = (&topology.sites[at], &topology.sites[1 - at]);
         let folder = topology.lab.folder().join(format!("{}-openvpn", here.name()));
         fs::create_dir(&folder).map_err(|source| OpenVpnError::File { path: folder.clone(), source })?;
@@ -74,9 +91,9 @@ impl Site {
         for channel in 0..CHANNELS {
             let name = format!("nq{}", channel + 1);
             let path = folder.join(format!("{name}.conf"));
-            write(&path, &configuration(here, there, at, &folder, topology.lab.folder(), channel), 0o600)?;
+            write(&path, &configuration([here, there], at, [&folder, topology.lab.folder()], channel, style), 0o600)?;
             let programs = programs.clone();
-            let command = move || {
+            let command = move |kind| {
                 let mut command = programs.command(kind);
                 command.arg("--config").arg(&path);
                 command
@@ -85,8 +102,7 @@ impl Site {
         }
         let firewall =
             Firewall::new(&here.gateway, UNDERLAY).map_err(|error| OpenVpnError::Process(error.to_string()))?;
-        let (node, known) = (here.gateway.clone(), vec![0; CHANNELS]);
-        Ok(Site { node, folder, network, first_port: PORTS[at], firewall, processes, known })
+        Ok(Site { node: here.gateway.clone(), folder, network, first_port: PORTS[at], firewall, processes })
     }
 
     pub(super) fn start(&mut self, channel: usize) -> Result<(), OpenVpnError> {
@@ -97,9 +113,14 @@ impl Site {
         self.processes[channel].stop()
     }
 
-    /// Sends a signal; what the scripts were called for before is known from here on.
+    /// Ends a channel's process by SIGTERM, and starts a program from the same file.
+    pub(super) fn replace(&mut self, channel: usize, program: Kind) -> Result<(), OpenVpnError> {
+        self.processes[channel].stop()?;
+        self.processes[channel].becomes(program);
+        self.processes[channel].start()
+    }
+
     pub(super) fn signal(&mut self, channel: usize, signal: Signal) -> Result<(), OpenVpnError> {
-        self.know(channel)?;
         self.processes[channel].signal(signal)
     }
 
@@ -113,23 +134,45 @@ impl Site {
         self.firewall.block_ports(&ports, blocked).map_err(|error| OpenVpnError::Process(error.to_string()))
     }
 
-    /// How the scripts of a process were called so far.
-    pub(super) fn calls(&self, channel: usize) -> Result<Vec<Call>, OpenVpnError> {
-        let path = self.folder.join(format!("nq{}.trace", channel + 1));
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            text => text.map_err(|source| OpenVpnError::File { path, source })?,
+    /// Where calls of a process's scripts are recorded.
+    pub(super) fn trace(&self, channel: usize) -> PathBuf {
+        self.folder.join(format!("nq{}.trace", channel + 1))
+    }
+
+    /// Where all files of the gateway are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The names of the programs that run, of each channel's process.
+    pub(super) fn programs(&self) -> Vec<String> {
+        let name = |process: &Process| {
+            let path = fs::read_link(format!("/proc/{}/exe", process.id()?)).ok()?;
+            Some(path.file_name()?.to_string_lossy().into_owned())
         };
-        Ok(trace::read(&text, &self.folder.display().to_string()))
+        self.processes.iter().map(|process| name(process).unwrap_or_default()).collect()
     }
 
-    pub(super) fn known(&self, channel: usize) -> usize {
-        self.known[channel]
+    /// The device of each channel that is in the route.
+    pub(super) fn devices(&self) -> Result<Vec<Option<String>>, OpenVpnError> {
+        let said = ask(&self.node, &["ip", "route", "show", &self.network])?;
+        let hops = said.split("via ").skip(1).filter_map(|hop| {
+            let mut words = hop.split_ascii_whitespace();
+            Some((words.next()?, words.skip_while(|word| *word != "dev").nth(1)?))
+        });
+        let hops: Vec<_> = hops.collect();
+        let device = |channel| {
+            let inside = format!("10.9.{}.", channel + 1);
+            hops.iter().find(|(via, _)| via.starts_with(&inside)).map(|(_, device)| (*device).to_owned())
+        };
+        Ok((0..CHANNELS).map(device).collect())
     }
 
-    pub(super) fn know(&mut self, channel: usize) -> Result<(), OpenVpnError> {
-        self.known[channel] = self.calls(channel)?.len();
-        Ok(())
+    /// Lines of the logs with which a program complains of the other end.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let of =
+            |process: &Process| complaints(&format!("{} at {}", process.describe(), self.node.name()), &process.log());
+        self.processes.iter().flat_map(of).collect()
     }
 
     /// The route into the other site, with its hops in order and without devices.
@@ -153,23 +196,25 @@ impl Site {
     }
 }
 
+/// `folders`: the gateway's and the lab's.
 fn configuration(
-    here: &topology::Site,
-    there: &topology::Site,
+    [here, there]: [&topology::Site; 2],
     at: usize,
-    folder: &Path,
-    lab: &Path,
+    [folder, lab]: [&Path; 2],
     channel: usize,
+    style: Style,
 ) -> String {
     let (folder_name, number) = (folder.display(), channel + 1);
     let inside = |end: usize| format!("10.9.{number}.{}", end + 1);
-    let script =
-        |name: &str| format!("{name} \"{folder_name}/record {folder_name}/nq{number}.trace {folder_name}/{name}\"");
+    let script = |name: &str| match style.recorded {
+        true => format!("{name} \"{folder_name}/record {folder_name}/nq{number}.trace {folder_name}/{name}\""),
+        false => format!("{name} {folder_name}/{name}"),
+    };
     let [ours, theirs] = [PORTS[at], PORTS[1 - at]].map(|first| usize::from(first) + channel);
     let persistent = if channel >= PERSISTENT { "persist-tun\n" } else { "" };
     format!(
         "local {}\nlport {ours}\nremote {}\nrport {theirs}\ndev tun\nifconfig {} {}\nping 5\nping-restart 30\n\
-         script-security 2\n{}\n{}\nup-delay\ndown-pre\nup-restart\n{persistent}cipher AES-256-CBC\nsecret {}\nverb 3\n\
+         script-security 2\n{}\n{}\nup-delay\ndown-pre\nup-restart\n{persistent}{}secret {}\nverb 3\n\
          writepid {folder_name}/nq{number}.pid\nstatus {folder_name}/nq{number}.status 5\n\
          ignore-unknown-option allow-deprecated-insecure-static-crypto disable-dco\ndisable-dco\n\
          allow-deprecated-insecure-static-crypto\n",
@@ -179,6 +224,7 @@ fn configuration(
         inside(1 - at),
         script("up"),
         script("down"),
+        style.protection,
         key(lab, channel).display(),
     )
 }
