@@ -17,15 +17,15 @@
 
 mod ask;
 mod bed;
-mod course;
-mod install;
-mod measure;
+pub(super) mod course;
+pub(super) mod install;
+pub(super) mod measure;
 mod pinning;
-mod plan;
+pub(super) mod plan;
 mod progress;
-mod report;
+pub(super) mod report;
 mod statistics;
-mod tool;
+pub(super) mod tool;
 mod tools;
 
 use std::{
@@ -63,7 +63,8 @@ pub(crate) struct Arguments {
     /// How long each test measures [default: 10, and 4 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
-    /// Which tools: bare, openvpn, wireguard-go, boringtun, gotatun, meshtun [default: all]
+    /// Which tools: bare, openvpn, wireguard-go, boringtun, gotatun, meshtun, meshtun-openvpn (meshtun in OpenVPN's place)
+    /// [default: all but the last]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = tool)]
     tools: Option<Vec<Tool>>,
     /// How many channels openvpn and meshtun have [default: 1,4]

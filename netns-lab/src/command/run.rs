@@ -1,5 +1,7 @@
 //! `netns-lab run`: plays a scenario and tells whether what happened is what was expected.
 
+mod speed;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -17,6 +19,9 @@ use netns_lab::{
 };
 
 use super::{complain, say};
+
+/// Scenarios that no file describes.
+const OPENVPN: [&str; 4] = [interop::NAME, scripts::NAME, replace::NAME, speed::NAME];
 
 /// Wrong arguments, or a wrong file.
 const USAGE: u8 = 2;
@@ -53,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.list {
         return list();
     }
-    if let Some(name @ (interop::NAME | replace::NAME | scripts::NAME)) = arguments.scenario.as_deref() {
+    if let Some(name @ (interop::NAME | replace::NAME | scripts::NAME | speed::NAME)) = arguments.scenario.as_deref() {
         return arguments.run_openvpn(name);
     }
     let scenario = match arguments.read() {
@@ -81,15 +86,32 @@ fn conclude(outcome: &Outcome) -> anyhow::Result<ExitCode> {
     Ok(if outcome.pass() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The last line and the exit code of what was played, or what is wrong with the arguments.
+fn end(outcome: Result<Outcome, String>) -> anyhow::Result<ExitCode> {
+    match outcome {
+        Ok(outcome) => conclude(&outcome),
+        Err(problem) => {
+            complain(&problem);
+            Ok(ExitCode::from(USAGE))
+        }
+    }
+}
+
 impl Arguments {
     /// What is played with OpenVPN, beside the scenarios that files describe.
     fn run_openvpn(&self, name: &str) -> anyhow::Result<ExitCode> {
         let meshtun = Program::find_or_build(self.program.as_deref())?;
+        // As the user who types, before a user namespace is entered.
+        let programs = (name == speed::NAME).then(|| speed::programs(meshtun.clone())).transpose()?;
         privilege::acquire()?;
         privilege::tun_device()?;
         signals::exit_cleanly()?;
         let narrate = if self.json { complain } else { say };
         let (meshtun, only) = (&meshtun, &self.only[..]);
+        if let Some(programs) = &programs {
+            narrate(&format!("{name}: {}", speed::ABOUT));
+            return end(speed::run(&speed::Options { programs, only, narrate: &narrate }));
+        }
         let outcome = match name {
             replace::NAME => {
                 narrate(&format!("{name}: {}", replace::ABOUT));
@@ -106,13 +128,7 @@ impl Arguments {
                 interop::run(&interop::Options { meshtun, only, case, minutes, narrate: &narrate })
             }
         };
-        match outcome {
-            Ok(outcome) => conclude(&outcome),
-            Err(problem) => {
-                complain(&problem);
-                Ok(ExitCode::from(USAGE))
-            }
-        }
+        end(outcome)
     }
 
     fn read(&self) -> Result<Scenario, String> {
@@ -122,11 +138,7 @@ impl Arguments {
             Some(text) => Scenario::parse(name, &format!("{name}.toml"), text),
             None if is_path => Scenario::open(Path::new(name)),
             None => {
-                let known: Vec<_> = BUILT_IN
-                    .iter()
-                    .map(|(name, _)| *name)
-                    .chain([interop::NAME, scripts::NAME, replace::NAME])
-                    .collect();
+                let known: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).chain(OPENVPN).collect();
                 return Err(format!("there is no scenario {name:?}: there are {}, or give a file", known.join(", ")));
             }
         };
@@ -147,7 +159,9 @@ fn list() -> anyhow::Result<ExitCode> {
         say(&format!("{name:<16} {} ({} s)", scenario.about, scenario.duration().as_secs()));
     }
     say(&format!("{:<16} {}", interop::NAME, interop::about().map_err(anyhow::Error::msg)?));
-    say(&format!("{:<16} {}", scripts::NAME, scripts::ABOUT));
-    say(&format!("{:<16} {}", replace::NAME, replace::ABOUT));
+    for (name, about) in [(scripts::NAME, scripts::ABOUT), (replace::NAME, replace::ABOUT), (speed::NAME, speed::ABOUT)]
+    {
+        say(&format!("{name:<16} {about}"));
+    }
     Ok(ExitCode::SUCCESS)
 }

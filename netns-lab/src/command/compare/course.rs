@@ -80,7 +80,12 @@ impl Course<'_> {
     ) -> anyhow::Result<Course<'a>> {
         let stops = wishes.round(|tool| programs.have(tool));
         ensure!(!stops.is_empty(), "nothing is left to be measured: see what is missing, and --tools and --tests");
-        let rounds: Vec<_> = (0..rounds).map(|round| rotated(&stops, round, rounds)).collect();
+        Ok(Course::of(&stops, programs, rounds, seconds))
+    }
+
+    /// Of what one round measures.
+    pub(crate) fn of<'a>(stops: &[Stop], programs: &'a Programs, rounds: usize, seconds: Duration) -> Course<'a> {
+        let rounds: Vec<_> = (0..rounds).map(|round| rotated(stops, round, rounds)).collect();
         let estimates: Vec<_> = rounds.iter().flatten().flat_map(|stop| stop.steps(seconds)).collect();
         let total = estimates.iter().sum();
         let mut progress = Progress::new(estimates);
@@ -93,7 +98,7 @@ impl Course<'_> {
         ));
         let (measuring, samples) = (Measuring::default(), Samples::default());
         let (problems, notes) = (Vec::new(), Remarks::default());
-        Ok(Course { programs, seconds, rounds, progress, measuring, samples, problems, notes })
+        Course { programs, seconds, rounds, progress, measuring, samples, problems, notes }
     }
 
     /// Runs it to its end, whatever a subject does.

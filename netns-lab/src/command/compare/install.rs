@@ -59,7 +59,9 @@ impl Programs {
             bail!("{program} is missing: `apt-get install {package}` as root, or your distribution's equivalent");
         }
         let mut programs = Programs { meshtun, pinning: Pinning::new(), found: Vec::new(), missing: Vec::new() };
-        for tool in tools.iter().copied().filter(|tool| !matches!(tool, Tool::Bare | Tool::Meshtun)) {
+        for tool in
+            tools.iter().copied().filter(|tool| !matches!(tool, Tool::Bare | Tool::Meshtun | Tool::MeshtunOpenVpn))
+        {
             match tool.find(effort) {
                 Ok(path) => programs.found.push((tool, path)),
                 Err(why) => programs.missing.push((tool, format!("{why:#}"))),
@@ -102,7 +104,7 @@ impl Tool {
             Tool::OpenVpn => &[("openvpn", "openvpn"), ("openssl", "openssl")],
             Tool::WireguardGo => &[("wireguard-go", "wireguard-go"), ("wg", "wireguard-tools")],
             Tool::BoringTun | Tool::GotaTun => &[("wg", "wireguard-tools")],
-            Tool::Bare | Tool::Meshtun => &[],
+            Tool::Bare | Tool::Meshtun | Tool::MeshtunOpenVpn => &[],
         }
     }
 

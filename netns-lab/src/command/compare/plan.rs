@@ -54,7 +54,7 @@ impl Wishes {
     /// The tools that are asked for.
     pub(crate) fn tools(&self) -> Vec<Tool> {
         let few = || vec![Tool::Bare, Tool::OpenVpn, Tool::GotaTun, Tool::Meshtun];
-        self.tools.clone().unwrap_or_else(|| if self.quick { few() } else { Tool::ALL.to_vec() })
+        self.tools.clone().unwrap_or_else(|| if self.quick { few() } else { Tool::USUAL.to_vec() })
     }
 
     /// What one round measures, as long as each of these tools can be had.
@@ -74,11 +74,12 @@ impl Wishes {
             Tool::Bare => (&[Cipher::None], &[1]),
             Tool::OpenVpn if self.quick => (&[Cipher::StaticAes256Cbc], &[4]),
             Tool::OpenVpn => (&[Cipher::StaticAes256Cbc, Cipher::TlsAes256Gcm], &[1, 4]),
+            Tool::MeshtunOpenVpn => (&[Cipher::StaticAes256Cbc], &[1, 4]),
             Tool::WireguardGo | Tool::BoringTun | Tool::GotaTun => (&[Cipher::ChaCha20Poly1305], &[1]),
             Tool::Meshtun if self.quick => (&[Cipher::ChaCha20Poly1305, Cipher::Aes256Gcm], &[4]),
             Tool::Meshtun => (&[Cipher::ChaCha20Poly1305, Cipher::Aes256Gcm], &[1, 4]),
         };
-        let several = matches!(tool, Tool::OpenVpn | Tool::Meshtun);
+        let several = matches!(tool, Tool::OpenVpn | Tool::Meshtun | Tool::MeshtunOpenVpn);
         let channels = self.channels.as_deref().filter(|_| several).unwrap_or(channels);
         let subject = |cipher, channels| Subject { tool, channels, cipher };
         ciphers.iter().flat_map(|cipher| channels.iter().map(|channels| subject(*cipher, *channels))).collect()

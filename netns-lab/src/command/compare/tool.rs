@@ -17,6 +17,8 @@ pub(crate) enum Tool {
     GotaTun,
     /// This project.
     Meshtun,
+    /// This project in OpenVPN's place: its files, its wire.
+    MeshtunOpenVpn,
 }
 
 /// What protects the packets.
@@ -26,6 +28,8 @@ pub(crate) enum Cipher {
     None,
     /// OpenVPN's static key: AES-256-CBC with HMAC-SHA-256.
     StaticAes256Cbc,
+    /// OpenVPN's static key: AES-128-CBC with HMAC-SHA-1.
+    StaticAes128Cbc,
     /// OpenVPN's TLS mode: AES-256-GCM.
     TlsAes256Gcm,
     /// WireGuard's.
@@ -67,7 +71,18 @@ pub(crate) enum Underlay {
 
 impl Tool {
     /// Every tool, in the order of the tables.
-    pub(crate) const ALL: [Tool; 6] =
+    pub(crate) const ALL: [Tool; 7] = [
+        Tool::Bare,
+        Tool::OpenVpn,
+        Tool::WireguardGo,
+        Tool::BoringTun,
+        Tool::GotaTun,
+        Tool::Meshtun,
+        Tool::MeshtunOpenVpn,
+    ];
+
+    /// Those that are compared unless somebody asks for others.
+    pub(crate) const USUAL: [Tool; 6] =
         [Tool::Bare, Tool::OpenVpn, Tool::WireguardGo, Tool::BoringTun, Tool::GotaTun, Tool::Meshtun];
 
     /// Its name on the command line and in the rows.
@@ -79,6 +94,7 @@ impl Tool {
             Tool::BoringTun => "boringtun",
             Tool::GotaTun => "gotatun",
             Tool::Meshtun => "meshtun",
+            Tool::MeshtunOpenVpn => "meshtun-openvpn",
         }
     }
 }
@@ -89,6 +105,7 @@ impl Cipher {
         match self {
             Cipher::None => "none",
             Cipher::StaticAes256Cbc => "static-aes-256-cbc",
+            Cipher::StaticAes128Cbc => "static-aes-128-cbc",
             Cipher::TlsAes256Gcm => "tls-aes-256-gcm",
             Cipher::ChaCha20Poly1305 => "chacha20-poly1305",
             Cipher::Aes256Gcm => "aes-256-gcm",

@@ -28,7 +28,7 @@ pub(crate) trait Running {
 pub(crate) fn start(subject: Subject, topology: &Topology, programs: &Programs) -> anyhow::Result<Box<dyn Running>> {
     match subject.tool {
         Tool::Bare => bare::start(topology),
-        Tool::OpenVpn => openvpn::start(subject, topology, programs),
+        Tool::OpenVpn | Tool::MeshtunOpenVpn => openvpn::start(subject, topology, programs),
         Tool::WireguardGo | Tool::BoringTun | Tool::GotaTun => wireguard::start(subject, topology, programs),
         Tool::Meshtun => meshtun::start(subject, topology, programs),
     }

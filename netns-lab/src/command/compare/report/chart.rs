@@ -97,7 +97,7 @@ pub(super) fn draw(report: &Report, place: Place) -> Option<String> {
     for (at, subject) in subjects.iter().enumerate() {
         let middle = TOP + GROUP * at as f64 + BAR + 5.0;
         let name = label::subject(subject);
-        if subject.tool == Tool::Meshtun {
+        if matches!(subject.tool, Tool::Meshtun | Tool::MeshtunOpenVpn) {
             svg.strong(MARGIN, middle, &name)
         } else {
             svg.text(MARGIN, middle, Anchor::Start, &name)

@@ -11,6 +11,7 @@ pub(super) fn subject(subject: &Subject) -> String {
     let cipher = match cipher {
         Cipher::None => "",
         Cipher::StaticAes256Cbc => "static key",
+        Cipher::StaticAes128Cbc => "static key, AES-128-CBC",
         Cipher::TlsAes256Gcm => "TLS, AES-256-GCM",
         Cipher::ChaCha20Poly1305 => "ChaCha20-Poly1305",
         Cipher::Aes256Gcm => "AES-256-GCM",
@@ -21,6 +22,7 @@ pub(super) fn subject(subject: &Subject) -> String {
         // They know one channel and one cipher.
         Tool::WireguardGo | Tool::BoringTun | Tool::GotaTun => tool.name().into(),
         Tool::Meshtun => format!("meshtun ×{channels}, {cipher}"),
+        Tool::MeshtunOpenVpn => format!("meshtun openvpn ×{channels}, {cipher}"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! OpenVPN in userspace: a process a channel at each gateway, and one multipath route over their devices, as people set
-//! several of them up for more speed than one gives.
+//! several of them up for more speed than one gives. Or `meshtun openvpn` in its place, with the same files.
 //!
 //! Its defaults stand, but for the cipher and `txqueuelen 500`. Channel i has UDP port 6001 + i at both ends, and is pinned
 //! to processor i at the first gateway and i + 1 at the second, modulo their number, so that no channel's two ends share one.
@@ -45,7 +45,14 @@ pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) 
             let config = configuration(subject.cipher, &trust.0[at], here, there, channel);
             let path = folder.join(format!("{}-openvpn{channel}.conf", here.name()));
             fs::write(&path, config).with_context(|| path.display().to_string())?;
-            let mut command = programs.pinning.command(program, at, channel);
+            let mut command = match subject.tool {
+                Tool::MeshtunOpenVpn => {
+                    let mut command = programs.pinning.command(programs.meshtun.path(), at, channel);
+                    command.arg("openvpn");
+                    command
+                }
+                _ => programs.pinning.command(program, at, channel),
+            };
             command.arg("--config").arg(&path);
             let log = folder.join(format!("{}-openvpn{channel}.log", here.name()));
             let name = format!("openvpn{channel} at {}", here.name());
@@ -103,25 +110,23 @@ fn device(channel: u16) -> String {
 /// What fits one datagram of 1500 bytes: CBC adds up to 16 bytes of padding, an IV, a packet number with its time, and
 /// 32 bytes of HMAC.
 fn mtu(cipher: Cipher) -> u16 {
-    if cipher == Cipher::StaticAes256Cbc { 1400 } else { 1420 }
+    if cipher == Cipher::TlsAes256Gcm { 1420 } else { 1400 }
 }
 
 impl Trust {
     fn make(cipher: Cipher, openvpn: &Path, node: &Node, folder: &Path) -> anyhow::Result<Trust> {
         match cipher {
             Cipher::TlsAes256Gcm => Trust::certificates(node, folder),
-            _ => Trust::static_key(openvpn, node, folder),
+            Cipher::StaticAes128Cbc => Trust::static_key(openvpn, node, folder, "cipher AES-128-CBC\nauth SHA1\n"),
+            _ => Trust::static_key(openvpn, node, folder, "cipher AES-256-CBC\nauth SHA256\n"),
         }
     }
 
-    fn static_key(openvpn: &Path, node: &Node, folder: &Path) -> anyhow::Result<Trust> {
+    fn static_key(openvpn: &Path, node: &Node, folder: &Path, protection: &str) -> anyhow::Result<Trust> {
         let key = folder.join("openvpn.key");
         ask(node, &openvpn.to_string_lossy(), &format!("--genkey secret {}", key.display()))?;
         let side = |direction: u8| {
-            format!(
-                "secret {} {direction}\ncipher AES-256-CBC\nauth SHA256\nallow-deprecated-insecure-static-crypto\n",
-                key.display()
-            )
+            format!("secret {} {direction}\n{protection}allow-deprecated-insecure-static-crypto\n", key.display())
         };
         Ok(Trust([side(0), side(1)]))
     }
