@@ -54,6 +54,10 @@ pub(crate) struct End {
     reported: Traffic,
     pub(super) next_packet: Instant,
     pub(super) restarts: u8,
+    /// How far its monotonic clock is behind the world's: that clock stands still while a machine is suspended.
+    pub(super) slept: Duration,
+    /// Since when it has been suspended, in the world's time.
+    pub(super) asleep: Option<Instant>,
 }
 
 /// What happened at an end; times are since the start of the world.
@@ -144,6 +148,8 @@ impl End {
             reported: Traffic::default(),
             next_packet: now,
             restarts: 0,
+            slept: Duration::ZERO,
+            asleep: None,
             setup,
         }
     }

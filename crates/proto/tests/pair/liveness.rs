@@ -292,6 +292,34 @@ fn an_end_whose_clock_is_a_day_off_comes_back_all_the_same() {
 }
 
 #[test]
+fn a_machine_that_was_suspended_is_heard_again_at_once_however_long_it_slept() {
+    // A blink; longer than a detection; longer than a session lives; an hour.
+    for slept in [400 * MS, 2 * SECOND, 100 * SECOND, 200 * SECOND, 3600 * SECOND] {
+        for seed in 0..4 {
+            let mut world = settled(seed);
+            world.ends.iter_mut().for_each(|end| end.sends_every = Some(50 * MS));
+            world.run(SECOND + 37 * MS * seed as u32);
+            world.suspend(A);
+            world.run(slept);
+            assert_eq!(world.ends[B].is_up(), slept < DETECTION - INTERVAL, "B sees it");
+            world.resume(A);
+            let took = world.run_until(|world| world.both_up() && world.agree());
+            // The end that was awake initiates all the while, with 750 ms between at most; then two probes confirm.
+            assert!(took <= 1250 * MS, "{took:?} after a sleep of {slept:?}");
+            world.ends.iter_mut().for_each(|end| end.sends_every = None);
+            // What is under way arrives.
+            world.run(SECOND);
+            for end in &mut world.ends {
+                (end.log.sent, end.log.received) = Default::default();
+                end.sends_every = Some(50 * MS);
+            }
+            world.run(2 * SECOND);
+            world.assert_nothing_lost(A, B);
+        }
+    }
+}
+
+#[test]
 fn an_unknown_session_makes_an_end_without_one_ask_at_once_but_at_most_every_five_seconds() {
     let mut world = World::new(1, Setup::pair());
     world.start(A);

@@ -76,19 +76,19 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, end: usize) {
-        let now = self.clock.now();
+        let now = self.now_at(end);
         self.ends[end].channel.start(now);
         self.carry_out(end);
     }
 
     /// The daemon dies without a word and comes back with nothing but its keys and its last stamp.
     pub(crate) fn restart(&mut self, end: usize) {
-        let now = self.clock.now();
+        let now = self.now_at(end);
         let old = &mut self.ends[end];
         let restarts = old.restarts + 1;
         let mut new = End::new(old.setup.clone(), now, channel_seed(7, end, restarts));
         new.stamps = Stamps::new(old.stamps.last());
-        new.restarts = restarts;
+        (new.restarts, new.slept) = (restarts, old.slept);
         new.log = std::mem::take(&mut old.log);
         new.sends_every = old.sends_every;
         *old = new;
@@ -96,9 +96,25 @@ impl World {
     }
 
     pub(crate) fn call(&mut self, end: usize, call: impl FnOnce(&mut Channel, Instant)) {
-        let now = self.clock.now();
+        let now = self.now_at(end);
         call(&mut self.ends[end].channel, now);
         self.carry_out(end);
+    }
+
+    /// The machine is suspended: it hears and does nothing, and its monotonic clock stands still.
+    pub(crate) fn suspend(&mut self, end: usize) {
+        self.ends[end].asleep = Some(self.clock.now());
+    }
+
+    /// The machine goes on as if nothing had been.
+    pub(crate) fn resume(&mut self, end: usize) {
+        let since = self.ends[end].asleep.take().expect("it was suspended");
+        self.ends[end].slept += self.clock.now() - since;
+    }
+
+    /// An end's monotonic time.
+    fn now_at(&self, end: usize) -> Instant {
+        self.ends[end].asleep.unwrap_or(self.clock.now()) - self.ends[end].slept
     }
 
     pub(crate) fn block(&mut self, from: usize, to: usize, blocked: bool) {
@@ -158,24 +174,28 @@ impl World {
 
     /// An end's owner tells what its halves counted.
     pub(crate) fn report(&mut self, end: usize) {
-        let now = self.clock.now();
+        let now = self.now_at(end);
         self.ends[end].report(now);
         self.carry_out(end);
     }
 
     /// Brings a datagram to whoever has the address it is for.
     pub(crate) fn deliver(&mut self, datagram: Datagram) {
-        let now = self.clock.now();
         let Some(end) = self.ends.iter().position(|end| end.setup.address == datagram.to) else {
             return self.astray.push(datagram);
         };
-        self.ends[end].receive(now, datagram);
-        self.carry_out(end);
+        // A suspended machine's network device is off.
+        if self.ends[end].asleep.is_none() {
+            let now = self.now_at(end);
+            self.ends[end].receive(now, datagram);
+            self.carry_out(end);
+        }
     }
 
     fn next_event(&self) -> Option<Instant> {
-        let timeouts = self.ends.iter().filter_map(|end| end.channel.poll_timeout());
-        let packets = self.ends.iter().filter(|end| end.sends_every.is_some()).map(|end| end.next_packet);
+        let awake = || self.ends.iter().filter(|end| end.asleep.is_none());
+        let timeouts = awake().filter_map(|end| Some(end.channel.poll_timeout()? + end.slept));
+        let packets = awake().filter(|end| end.sends_every.is_some()).map(|end| end.next_packet + end.slept);
         timeouts.chain(packets).chain(self.underlay.next_arrival()).chain([self.next_report]).min()
     }
 
@@ -185,7 +205,8 @@ impl World {
             self.deliver(datagram);
         }
         let is_report_due = now >= self.next_report;
-        for end in 0..self.ends.len() {
+        for end in (0..self.ends.len()).filter(|end| self.ends[*end].asleep.is_none()).collect::<Vec<_>>() {
+            let now = self.now_at(end);
             self.send_packets(end, now);
             if is_report_due {
                 self.ends[end].report(now);
@@ -241,7 +262,7 @@ impl World {
     }
 
     fn carry_out(&mut self, number: usize) {
-        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let (now, elapsed) = (self.now_at(number), self.clock.elapsed());
         while let Some(output) = self.ends[number].channel.poll_output() {
             if let Some(datagram) = self.ends[number].carry_out(output, now, elapsed) {
                 self.transmit(datagram);
