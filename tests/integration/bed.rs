@@ -73,8 +73,12 @@ impl Bed {
     /// Starts one gateway with a file of its own, and does not wait. Sites are started in order.
     pub(crate) fn start(&mut self, site: usize, mesh: MeshFile) {
         assert_eq!(site, self.gateways.len(), "sites are started in order");
-        let setup = self.setup(site, &mesh);
-        let gateway = Gateway::start(&self.topology.lab, self.gateway(site), setup);
+        self.start_with(self.setup(site, &mesh));
+    }
+
+    /// Starts the next gateway so, and does not wait.
+    pub(crate) fn start_with(&mut self, setup: Setup) {
+        let gateway = Gateway::start(&self.topology.lab, self.gateway(self.gateways.len()), setup);
         self.gateways.push(gateway.unwrap_or_else(|error| panic!("{error}")));
     }
 

@@ -12,6 +12,7 @@
 //! - `hooks`: programs that a gateway runs when something comes up or goes down.
 //! - `going`: channels taken out and brought back, and restarts, under traffic.
 //! - `liveness`: channels that fail one way or both ways.
+//! - `names`: a peer that is looked up.
 //! - `paths`: a link over two underlays, one of which goes and comes back.
 //! - `reload`: a new file on a running daemon.
 //! - `scenarios`: channels blocked and gateways killed under load, as `netns-lab run` plays it.
@@ -33,6 +34,7 @@ mod hooks;
 mod hostile;
 mod kernel;
 mod liveness;
+mod names;
 mod openvpn;
 mod paths;
 mod processors;
