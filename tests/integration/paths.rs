@@ -9,6 +9,7 @@
 
 mod changes;
 mod loss;
+mod trouble;
 
 use netns_lab::{
     lab::End,

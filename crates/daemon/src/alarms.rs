@@ -7,6 +7,10 @@ use meshtun_netlink::{Actual, ActualRoute, ActualRouteKind, Network, NetworkErro
 
 use crate::{prefixes::prefixes, view};
 
+mod rights;
+
+pub use self::rights::problems as right_problems;
+
 /// Everything of that kind in words; `actual` was read for the view's networks.
 ///
 /// # Errors
@@ -16,6 +20,7 @@ pub(crate) fn all(network: &Network, view: &View, actual: &Actual) -> Result<Vec
     alarms.extend(missing_addresses(view, actual));
     alarms.extend(missing_underlay(view, actual));
     alarms.extend(missing_devices(view, actual));
+    alarms.extend(right_problems(view));
     alarms.extend(not_forwarding(network, view)?);
     alarms.extend(checks_sources(network)?);
     Ok(alarms)

@@ -39,6 +39,7 @@ mod view;
 #[cfg(test)]
 mod fixtures;
 
+pub use alarms::right_problems;
 pub use boot::{Options, run};
 pub use directories::Directories;
 pub use down::remove_remains;

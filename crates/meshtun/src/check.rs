@@ -7,7 +7,7 @@ use std::{
 };
 
 use meshtun_config::{LinkView, Mesh, View};
-use meshtun_daemon::{Gateway, hook_problems, read_mesh};
+use meshtun_daemon::{Gateway, hook_problems, read_mesh, right_problems};
 
 use crate::{
     exit::{Failure, Outcome},
@@ -17,7 +17,8 @@ use crate::{
 /// Check a mesh file, and with a key what it means for this gateway
 ///
 /// Touches nothing. All errors are shown at once, each with its place and a hint. With --key the key files and the
-/// programs of hooks are checked too, and the links of this gateway are listed.
+/// programs of hooks are checked too, the links of this gateway are listed, and rights are told that paths need and whoever
+/// runs this lacks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The mesh file
@@ -38,6 +39,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     if let Some(gateway) = gateway {
         text.push_str(&describe(&gateway.view));
         problems = hook_problems(&gateway.view);
+        // No mistake of the file: whoever checks it may have other rights than the service.
+        right_problems(&gateway.view).iter().for_each(|lack| output::complain(&format!("meshtun: warning: {lack}")));
     }
     output::print(&text)?;
     if problems.is_empty() { Ok(()) } else { Err(Failure::configuration(problems.join("\nmeshtun: "))) }

@@ -65,6 +65,20 @@ netns_tests! {
         });
     }
 
+    fn an_unprivileged_socket_is_bound_to_a_device_once_and_not_anew() {
+        without_rights(|| (), || {
+            let local = "127.0.0.1:0".parse().unwrap();
+            let options = UdpOptions { device: Some("lo".into()), free: true, ..UdpOptions::new(local) };
+            // Linux 5.7.
+            let bound = Udp::bind(&options).unwrap();
+            for other in [Some("gone"), None] {
+                let refused = bound.bind_device(other).unwrap_err();
+                assert!(matches!(refused, BindError::Permission { what: "device", .. }), "{refused}");
+            }
+            assert!(bound.bind_device(Some("lo")).unwrap().is_some(), "it is bound there already");
+        });
+    }
+
     fn an_unprivileged_thread_opens_no_packet_socket() {
         let refused = without_rights(|| (), || PacketSocket::open("lo", Layer::Link, &[]).unwrap_err());
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
