@@ -8,18 +8,20 @@ use meshtun_netlink::{Actual, ActualRoute, ActualRouteKind, Network, NetworkErro
 use crate::{prefixes::prefixes, view};
 
 mod rights;
+mod ways;
 
 pub use self::rights::problems as right_problems;
 
 /// Everything of that kind in words; `actual` was read for the view's networks.
 ///
 /// # Errors
-/// If a setting of the kernel cannot be read.
-pub(crate) fn all(network: &Network, view: &View, actual: &Actual) -> Result<Vec<String>, NetworkError> {
+/// If the kernel cannot be asked, or a setting cannot be read.
+pub(crate) async fn all(network: &Network, view: &View, actual: &Actual) -> Result<Vec<String>, NetworkError> {
     let mut alarms = bystanders(view, actual);
     alarms.extend(missing_addresses(view, actual));
     alarms.extend(missing_underlay(view, actual));
     alarms.extend(missing_devices(view, actual));
+    alarms.extend(ways::without_route(network, view, actual).await?);
     alarms.extend(right_problems(view));
     alarms.extend(not_forwarding(network, view)?);
     alarms.extend(checks_sources(network)?);

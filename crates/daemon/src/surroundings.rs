@@ -44,7 +44,7 @@ pub(crate) async fn look(network: &Network, view: &View) -> Result<(Surroundings
     }
     let routes = view.links.iter().flat_map(|link| prefixes(&link.peer)).map(Route::unreachable).collect();
     let actual = network.actual(&Desired { routes, ..Desired::default() }).await?;
-    warnings.extend(alarms::all(network, view, &actual)?);
+    warnings.extend(alarms::all(network, view, &actual).await?);
     Ok((surroundings, warnings))
 }
 

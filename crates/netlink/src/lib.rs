@@ -24,6 +24,7 @@ mod error;
 mod lookup;
 mod network;
 mod plain;
+mod reach;
 mod read;
 mod sentry;
 mod step;

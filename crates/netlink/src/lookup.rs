@@ -176,7 +176,7 @@ impl Network {
     }
 }
 
-fn question(to: IpAddr, from: Option<IpAddr>) -> RouteMessage {
+pub(crate) fn question(to: IpAddr, from: Option<IpAddr>) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family(to);
     message.header.destination_prefix_length = bits(to);

@@ -43,7 +43,7 @@ impl Task {
         self.changes.iter_mut().for_each(|changes| changes.know(actual.own_devices()));
         self.find(made);
         self.find(set_up);
-        self.tell_alarms(&actual, &foreign, is_first)?;
+        self.tell_alarms(&actual, &foreign, is_first).await?;
         Ok(true)
     }
 
@@ -112,8 +112,8 @@ impl Task {
         may_repair
     }
 
-    fn tell_alarms(&mut self, actual: &Actual, foreign: &[Foreign], is_first: bool) -> Result<(), NetworkError> {
-        let mut alarms = alarms::all(&self.network, &self.state.view, actual)?;
+    async fn tell_alarms(&mut self, actual: &Actual, foreign: &[Foreign], is_first: bool) -> Result<(), NetworkError> {
+        let mut alarms = alarms::all(&self.network, &self.state.view, actual).await?;
         alarms.extend(foreign.iter().map(ToString::to_string));
         let before = self.state.alarms.replace(alarms.clone());
         if before.as_ref() == Some(&alarms) {
@@ -132,6 +132,7 @@ impl Task {
         Ok(())
     }
 }
+
 struct Mended {
     /// How many were made.
     steps: usize,

@@ -51,6 +51,34 @@ gateway_tests! {
         assert_eq!(mtu("fd00:51::9", Some("fd00:51::7"), Some("second")).await, Some(1300));
     }
 
+    async fn a_device_without_a_route_leads_nowhere_until_there_is_one(gateway: Gateway) {
+        sh("ip link add second type veth peer name other
+            ip link set second up; ip link set other up
+            ip address add 198.51.100.7/24 dev second
+            ip address add fd00:51::7/64 dev second nodad");
+        let leads = async |to: &str, from: Option<&str>, device: Option<&str>| {
+            let from = from.map(|from| from.parse().unwrap());
+            let way = Way { to: to.parse().unwrap(), from, device: device.map(Into::into) };
+            gateway.network.leads(&way).await.unwrap()
+        };
+        for (to, own, via) in
+            [("203.0.113.2", "198.51.100.7", "198.51.100.1"), ("2001:db8::2", "fd00:51::7", "fd00:51::1")]
+        {
+            assert!(leads(to, None, None).await && leads(to, None, Some("wan0")).await, "{to} by the default route");
+            assert!(leads(via, Some(own), Some("second")).await, "{via} is on its network");
+            for from in [None, Some(own)] {
+                assert!(!leads(to, from, Some("second")).await, "{to} from {from:?}");
+                assert!(!leads(to, from, Some("gone")).await, "{to} from {from:?}");
+            }
+            sh(&format!("ip route add {to} via {via} dev second metric 99"));
+            assert!(leads(to, Some(own), Some("second")).await, "{to}");
+            sh(&format!("ip route del {to} via {via} dev second metric 99; ip route add unreachable {to}"));
+            assert!(!leads(to, None, None).await, "{to} is unreachable");
+        }
+        sh("ip route del default; ip -6 route del default");
+        assert!(!leads("1.2.3.4", None, None).await && !leads("2001:db8::9", None, None).await);
+    }
+
     async fn the_way_to_an_address_is_a_device_local_unreachable_or_none(gateway: Gateway) {
         sh("ip route add unreachable 198.18.0.0/16
             ip route add blackhole 198.19.0.0/16
