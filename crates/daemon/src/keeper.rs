@@ -15,6 +15,7 @@ mod pace;
 mod request;
 mod state;
 mod task;
+mod turns;
 
 use meshtun_config::View;
 use meshtun_netlink::{Changes, Network, Sentry, Step, Way};

@@ -47,18 +47,14 @@ impl Task {
         Ok(true)
     }
 
-    /// A look at many devices and routes takes its time: who asks does not wait for it.
+    /// A look at many devices and routes takes its time: who asks does not wait for it, unless it is its turn.
     async fn actual_unless_asked(&mut self) -> Result<Option<Actual>, NetworkError> {
-        let Task { network, state, others, requests, .. } = self;
+        let Task { network, state, others, requests, turns, .. } = self;
         let looked = async {
             let others = others.routes(network, state.desired()).await?;
             network.actual_beside(state.desired(), others).await
         };
-        tokio::select! {
-            biased;
-            _ = requests.come() => Ok(None),
-            actual = looked => actual.map(Some),
-        }
+        turns.unless_asked(requests, looked).await.transpose()
     }
 
     async fn actual(&mut self) -> Result<Actual, NetworkError> {

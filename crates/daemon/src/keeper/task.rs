@@ -17,6 +17,7 @@ use super::{
     pace::Pace,
     request::{Request, Requests},
     state::State,
+    turns::Turns,
 };
 use crate::limiter::Limiter;
 
@@ -32,6 +33,7 @@ pub(super) struct Task {
     /// None when the socket was lost, until there is another.
     pub(super) changes: Option<Changes>,
     pub(super) requests: Requests,
+    pub(super) turns: Turns,
     pub(super) words: UnboundedSender<Word>,
     pub(super) pace: Pace,
     pub(super) log: Log,
@@ -54,6 +56,7 @@ impl Task {
             look_at: Instant::now(),
             changes: Some(changes),
             requests: Requests::new(inbox),
+            turns: Turns::default(),
             words,
             pace: Pace::new(Instant::now()),
             log: Log::new(),
