@@ -190,5 +190,7 @@ pub(crate) fn conversation(gateway: &Gateway, link: &LinkView, channel: &Channel
         probe: probe(link),
     };
     let seed = random_bytes().map_err(Error::system("get random bytes"))?;
-    Ok(Conversation::new(config, Instant::now(), seed))
+    let mut conversation = Conversation::new(config, Instant::now(), seed);
+    conversation.spread_over(view::channels(&gateway.view).count());
+    Ok(conversation)
 }

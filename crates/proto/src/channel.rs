@@ -164,7 +164,13 @@ impl Channel {
         }
     }
 
-    /// Schedules the first initiation, within 100 ms.
+    /// Says how many channels this one's gateway has: so many must not initiate all at once.
+    pub fn spread_over(&mut self, channels: usize) {
+        self.timers.spread_over(channels);
+    }
+
+    /// Schedules the first initiation: within 100 ms, or a millisecond for each channel of the gateway where there are more
+    /// than 100.
     pub fn start(&mut self, now: Instant) {
         self.started = !self.closed;
         self.schedule_start(now);
@@ -225,8 +231,7 @@ impl Channel {
     pub fn hasten(&mut self, now: Instant) {
         let is_lost = self.sessions.used().is_none() || self.is_deaf();
         if is_lost && self.started && !self.closed {
-            let soon = now + self.up_to(timers::START_JITTER);
-            self.timers.hasten(now, soon);
+            self.hasten_initiation(now);
         }
         if let Some(liveness) = &mut self.liveness {
             liveness.hasten(now);

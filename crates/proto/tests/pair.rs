@@ -21,6 +21,7 @@ mod pair {
 
     mod boringtun;
     mod crossing;
+    mod crowd;
     mod haste;
     mod hostile;
     mod leaving;

@@ -303,6 +303,11 @@ impl Channel {
     }
 
     /// Probes as the file says from here on.
+    /// One of so many channels of this gateway.
+    pub(super) fn spread_over(&mut self, channels: usize) {
+        self.conversation.spread_over(channels);
+    }
+
     pub(super) fn set_probe(&mut self, now: Instant, settings: Settings) {
         self.conversation.set_probe(now, settings);
     }

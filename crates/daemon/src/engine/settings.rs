@@ -10,7 +10,7 @@ use meshtun_dataplane::{ChannelId, Command};
 use meshtun_proto::control::Reason;
 
 use super::Engine;
-use crate::{Gateway, channels, reload::Admission};
+use crate::{Gateway, channels, reload::Admission, view};
 
 impl Engine {
     /// Lets halves seal longer packets before the kernel gives them such.
@@ -46,6 +46,7 @@ impl Engine {
 
     /// Filters, endpoints, weights and names of channels that stay.
     pub(super) fn take_settings(&mut self, old: &Gateway, staying: &[ChannelId], now: Instant) {
+        let count = view::channels(&self.gateway.view).count();
         for id in staying {
             let (Some(place), Some(channel)) = (self.link_of(*id), self.channels.get(id)) else { continue };
             let link = self.links[place].view.clone();
@@ -62,6 +63,7 @@ impl Engine {
             self.with_channel(*id, now, |channel, plane| {
                 channel.take_view(view, &link.peer.name, now, plane);
                 channel.set_probe(now, channels::probe(&link));
+                channel.spread_over(count);
             });
         }
     }

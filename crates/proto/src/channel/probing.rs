@@ -128,7 +128,7 @@ impl Channel {
         let was_deaf = liveness.is_deaf();
         liveness.handle_timeout(now);
         if liveness.is_deaf() && !was_deaf {
-            self.timers.not_before = now + self.up_to(super::timers::RETRY_EVERY);
+            self.spread_initiation(now);
         }
         self.go_on_probing(now);
     }

@@ -41,9 +41,12 @@ pub const WAKE_EVERY: Duration = Duration::from_secs(5);
 
 /// The most that is added to [`REKEY_TIMEOUT`].
 const REKEY_JITTER: Duration = Duration::from_millis(334);
-/// The most that passes between a start and the first initiation, so that many channels do not
+/// The most that passes between a start and the first initiation of a channel that is one of few, so that they do not
 /// start at once.
-pub(super) const START_JITTER: Duration = Duration::from_millis(100);
+const START_JITTER: Duration = Duration::from_millis(100);
+/// Of many channels as many a second initiate, those of one gateway together. An initiation and what follows it take its
+/// control side some 0.5 ms: half of a processor, and as much at the peer.
+pub const INITIATIONS_A_SECOND: u32 = 1000;
 
 /// What the channel remembers of the traffic, and when it may initiate.
 pub(super) struct Timers {
@@ -58,6 +61,8 @@ pub(super) struct Timers {
     /// Since when inner packets were sent and nothing was heard.
     unanswered_since: Option<Instant>,
     keepalive_at: Option<Instant>,
+    /// The time within which all of the gateway's channels may start.
+    spread: Duration,
 }
 
 impl Timers {
@@ -70,7 +75,14 @@ impl Timers {
             traffic_at_use: Traffic::default(),
             unanswered_since: None,
             keepalive_at: None,
+            spread: START_JITTER,
         }
+    }
+
+    /// As one of so many.
+    pub(super) fn spread_over(&mut self, channels: usize) {
+        let channels = u32::try_from(channels).unwrap_or(u32::MAX);
+        self.spread = START_JITTER.max(Duration::from_secs(channels.into()) / INITIATIONS_A_SECOND);
     }
 
     /// Folds in the counters. What was sent and heard within one report is taken as answered:
@@ -136,7 +148,18 @@ impl Timers {
 
 impl Channel {
     pub(super) fn schedule_start(&mut self, now: Instant) {
-        self.timers.not_before = self.timers.not_before.max(now + self.up_to(START_JITTER));
+        self.timers.not_before = self.timers.not_before.max(now + self.up_to(self.timers.spread));
+    }
+
+    /// Initiates soon, if nothing speaks against it.
+    pub(super) fn hasten_initiation(&mut self, now: Instant) {
+        let soon = now + self.up_to(self.timers.spread);
+        self.timers.hasten(now, soon);
+    }
+
+    /// At some time within a retry's.
+    pub(super) fn spread_initiation(&mut self, now: Instant) {
+        self.timers.not_before = now + self.up_to(RETRY_EVERY.max(self.timers.spread));
     }
 
     pub(super) fn observe(&mut self, now: Instant, traffic: Traffic) {
@@ -210,18 +233,19 @@ impl Channel {
         }
     }
 
-    /// [`RETRY_EVERY`] or, at the slow rate, [`RETRY_UNMATCHED_EVERY`], give or take 30 %.
+    /// [`RETRY_EVERY`], longer where that would be more than [`INITIATIONS_A_SECOND`], or at the slow rate
+    /// [`RETRY_UNMATCHED_EVERY`]; give or take 30 %.
     pub(super) fn until_retry(&mut self) -> Duration {
         let usual = if self.liveness.is_some() { RETRY_EVERY } else { RETRY_PLAIN_EVERY };
         let every = if self.timers.slow { RETRY_UNMATCHED_EVERY } else { usual };
-        self.about(every)
+        self.about(every.max(self.timers.spread))
     }
 
     /// How long an answer waits for its confirmation before we initiate ourselves: a little longer than a retry, for a
     /// long path.
     pub(super) fn until_confirmed(&mut self) -> Duration {
         let every = if self.timers.slow { RETRY_UNMATCHED_EVERY } else { RETRY_PLAIN_EVERY };
-        self.about(every)
+        self.about(every.max(self.timers.spread))
     }
 
     /// Give or take 30 %.
