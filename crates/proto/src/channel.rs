@@ -203,6 +203,22 @@ impl Channel {
         self.take_handshake(now, from, datagram, under_load)
     }
 
+    /// The receiving half opened a message under `session` that came from `from`, which is another place than the last one's.
+    /// Where the peer is known to be this channel's under that session it is followed; before that, as soon as it is.
+    ///
+    /// Whether there is such a session: if not, the peer has others by now, and they will tell.
+    pub fn handle_moved(&mut self, session: u32, from: SocketAddr) -> bool {
+        if self.closed {
+            return true;
+        }
+        let Some(session) = self.sessions.get_mut(session) else { return false };
+        session.from = from;
+        if session.admitted {
+            self.outputs.push_back(Output::Endpoint(from));
+        }
+        true
+    }
+
     /// The receiving half opened its first message under `session`.
     pub fn handle_confirmed(&mut self, now: Instant, session: u32) {
         self.confirm(now, session);

@@ -27,6 +27,7 @@ mod pair {
     mod leaving;
     mod liveness;
     mod path_mtu;
+    mod roaming;
     mod sessions;
     mod siblings;
     mod start;

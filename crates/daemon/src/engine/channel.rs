@@ -185,7 +185,17 @@ impl Channel {
         self.conversation.handle_traffic(now, traffic);
     }
 
-    /// An authenticated transport message came from elsewhere.
+    /// An authenticated message came from elsewhere, which the half takes for known from here on.
+    pub(super) fn hear_from_elsewhere(&mut self, session: u32, from: SocketAddr, plane: &DataPlane) {
+        if !self.conversation.handle_moved(session, from)
+            && let Some(current) = self.endpoint.current()
+        {
+            // What comes from there under a session that is there is told again.
+            plane.send(self.id, Command::Endpoint(current));
+        }
+    }
+
+    /// The peer is there.
     pub(super) fn handle_moved(&mut self, now: Instant, from: SocketAddr, plane: &DataPlane) {
         match self.endpoint.heard_from(from) {
             Move::None => {}

@@ -373,8 +373,8 @@ impl Engine {
             Event::Frame { channel, at, session, plaintext } => {
                 self.with_channel(channel, now, |c, _| c.handle_frame(now, at, session, &plaintext));
             }
-            Event::Moved { channel, from, .. } => {
-                self.with_channel(channel, now, |c, plane| c.handle_moved(now, from, plane));
+            Event::Moved { channel, session, from } => {
+                self.with_channel(channel, now, |c, plane| c.hear_from_elsewhere(session, from, plane));
             }
             Event::UnknownSession { channel, from } => {
                 tracing::debug!("channel {}: {from} has an old session", channel.0);

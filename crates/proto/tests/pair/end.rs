@@ -173,7 +173,7 @@ impl End {
 
     pub(super) fn receive(&mut self, now: Instant, datagram: Datagram) {
         match message::classify(&datagram.bytes) {
-            Some(Kind::Transport) => self.open(now, datagram.bytes),
+            Some(Kind::Transport) => self.open(now, datagram.from, datagram.bytes),
             _ => {
                 let result = self.channel.handle_handshake(now, datagram.from, &datagram.bytes, self.under_load);
                 self.log.handshake_errors += usize::from(result.is_err());
@@ -181,7 +181,7 @@ impl End {
         }
     }
 
-    fn open(&mut self, now: Instant, mut bytes: Vec<u8>) {
+    fn open(&mut self, now: Instant, from: SocketAddr, mut bytes: Vec<u8>) {
         let index = message::transport_receiver(&bytes).unwrap();
         self.receive.expire(now);
         let Some(key) = self.receive.get_mut(index) else { return self.channel.handle_unknown_session(now) };
@@ -190,6 +190,9 @@ impl End {
         self.traffic.heard = Some(now);
         if self.confirmed.insert(index) {
             self.channel.handle_confirmed(now, index);
+        }
+        if self.endpoint != Some(from) {
+            self.channel.handle_moved(index, from);
         }
         if control::is_control(plaintext) {
             self.channel.handle_frame(now, now, index, plaintext);
