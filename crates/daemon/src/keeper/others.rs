@@ -22,6 +22,12 @@ impl Others {
         Others { routes: Vec::new(), read: None, is_told: false }
     }
 
+    /// A table that was read just now, and took so long.
+    #[cfg(test)]
+    pub(super) fn that_took(took: Duration) -> Others {
+        Others { read: Some((Instant::now(), took)), ..Others::unknown() }
+    }
+
     /// Other networks are of interest, or we changed one of these ourselves.
     pub(super) fn forget(&mut self) {
         self.read = None;

@@ -155,3 +155,6 @@ impl Log {
         Log { failed: minute(), fight: minute() }
     }
 }
+
+#[cfg(test)]
+mod tests;

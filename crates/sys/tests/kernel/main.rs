@@ -9,6 +9,7 @@
 //! | `capture.rs` | packet sockets and their filters |
 //! | `rights.rs` | what an unprivileged thread is told |
 //! | `lock.rs` | file locks |
+//! | `missing.rs` | looking for devices that are missing costs nothing |
 //! | `support.rs` | rights, topologies, waiting |
 //!
 //! As root, or as an ordinary user through a user namespace; where neither goes a test says so on standard error, and
@@ -18,6 +19,7 @@ mod allocations;
 mod capture;
 mod event_loop;
 mod lock;
+mod missing;
 mod netns;
 mod rights;
 mod support;
