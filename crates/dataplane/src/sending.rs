@@ -7,28 +7,22 @@
 
 mod drain;
 mod loans;
+mod packer;
+mod train;
 mod wire;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use meshtun_offload::{
-    mss,
-    split::{Split, SplitError},
-    train::{Room, Train},
-    virtio::{GSO_UDP_L4, VirtioNetHdr},
-};
+use meshtun_offload::virtio::{GSO_UDP_L4, VirtioNetHdr};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::{self, Tun},
     udp,
 };
 
-use self::{
-    loans::Loans,
-    wire::{Load, Wire},
-};
+use self::{loans::Loans, packer::Packer, train::Loading, wire::Wire};
 use crate::{
-    ChannelId, Command, Counters, Datagrams, DropReason, Event, Half, Pieces, SendSession, Transport,
+    ChannelId, Command, Counters, DropReason, Event, Half, SendSession, Transport,
     clamp::Clamp,
     events::EventSender,
     queue::Queue,
@@ -115,19 +109,11 @@ impl SendingHalf {
             return self.discard(scratch, DropReason::NoSession);
         };
         let sent = self.wire.counters.sending.wire_bytes.get();
-        let mut packer = Packer {
-            key,
-            mtu: self.mtu,
-            longest: self.clamp.longest,
-            prefix: self.wire.prefix,
-            train: Train::new(&mut scratch.train[..]),
-            room: Room::Open,
-            load: Load::default(),
-            wire: &mut self.wire,
-        };
+        let train = Loading::new(key, self.wire.prefix, &mut scratch.train);
+        let mut packer = Packer::new(train, self.mtu, self.clamp.longest, &mut self.wire);
         let (pool, queue) = (&mut scratch.pool, &mut self.queue);
         let (mut turned, mut left) = (Turn::Idle, BYTES_PER_TURN);
-        while left > 0 && !packer.wire.is_stuck() {
+        while left > 0 && !packer.is_stuck() {
             let Some(next) = queue.pop(pool, now) else { break };
             let read = pool.bytes_mut(next.slot);
             left = left.saturating_sub(read.len().max(LEAST_COST));
@@ -140,7 +126,7 @@ impl SendingHalf {
         let mut device = devices.next();
         for _ in 0..READS_PER_TURN {
             let Some(tun) = device.filter(|_| bytes < BYTES_READ_PER_TURN) else { break };
-            if is_draining && (left == 0 || !queue.is_empty() || packer.wire.is_stuck()) {
+            if is_draining && (left == 0 || !queue.is_empty() || packer.is_stuck()) {
                 // Nothing new comes into the device: the rest is safe there, while packets in the queue may give way.
                 turned = Turn::Busy;
                 break;
@@ -162,11 +148,11 @@ impl SendingHalf {
             self.errors_in_a_row = 0;
             bytes += read;
             turned = Turn::Busy;
-            if queue.is_empty() && left > 0 && !packer.wire.is_stuck() {
+            if queue.is_empty() && left > 0 && !packer.is_stuck() {
                 left = left.saturating_sub(read.max(LEAST_COST));
                 packer.pack(&mut pool.spare_mut()[..read], false);
             } else {
-                queue.push(pool, read, now, |read| packer.wire.lose(read));
+                queue.push(pool, read, now, |read| packer.lose(read));
             }
         }
         packer.flush();
@@ -266,17 +252,14 @@ impl SendingHalf {
         let Some(key) = live_key(&mut self.keys, session, now) else { return };
         let Some(plaintext) = plaintext.get(..plaintext.len().min(Command::LONGEST_FRAME)) else { return };
         let pieces = key.pieces(plaintext.len(), self.mtu.max(plaintext.len()));
+        let mut train = Loading::new(key, self.wire.prefix, &mut scratch.train);
         for piece in 0..pieces.count {
-            let prefix = self.wire.prefix;
-            let segment = prefix + pieces.length(piece);
-            let Some(bytes) = scratch.train.get_mut(..segment).filter(|_| self.wire.takes_frame(segment)) else {
-                return;
-            };
-            if key.seal(plaintext, piece, behind_prefix(bytes, prefix)).is_err() {
+            let length = pieces.length(piece);
+            if !self.wire.takes_frame(self.wire.prefix + length) || train.seal(plaintext, piece, length).is_err() {
                 return;
             }
-            key.finish(Datagrams { bytes, segment, prefix });
-            self.wire.send_frame(bytes, now);
+            // One by one: a frame is no train.
+            train.leave(|frame| self.wire.send_frame(frame, now));
         }
     }
 
@@ -333,112 +316,6 @@ struct Key {
 fn live_key(keys: &mut [Key], session: u32, now: Instant) -> Option<&mut SendSession> {
     let key = keys.iter_mut().find(|key| key.session == session)?;
     key.expires.is_none_or(|expires| now < expires).then_some(&mut key.key)
-}
-
-/// Fills trains with sealed segments and sends each when it is full.
-struct Packer<'a> {
-    key: &'a mut SendSession,
-    mtu: usize,
-    /// What packets of TCP connections shall have at most, if their SYNs are to say so.
-    longest: Option<u16>,
-    /// Bytes before each datagram of a train, which hold its length.
-    prefix: usize,
-    train: Train<&'a mut [u8]>,
-    /// What the last segment left in it.
-    room: Room,
-    load: Load,
-    wire: &'a mut Wire,
-}
-
-impl Packer<'_> {
-    /// One read of the tun device: a virtio header and a packet or super-packet. One that `is_late` loses its first segment.
-    fn pack(&mut self, read: &mut [u8], is_late: bool) {
-        let sending = &self.wire.counters.sending;
-        let Some((header, packet)) = VirtioNetHdr::detach(read) else {
-            return sending.drops.add(DropReason::BadSuperPacket, 1);
-        };
-        sending.super_packets.add(1);
-        if let Some(longest) = self.longest.filter(|_| !header.is_gso()) {
-            mss::clamp(packet, longest, header.needs_csum());
-        }
-        let mut segments = match Split::new(header, packet, self.mtu) {
-            Ok(segments) => segments,
-            Err(error) => {
-                let too_big = matches!(error, SplitError::ExceedsMtu { .. });
-                let reason = if too_big { DropReason::TooBig } else { DropReason::BadSuperPacket };
-                return sending.drops.add(reason, 1);
-            }
-        };
-        if is_late && segments.next_segment().is_some() {
-            sending.drops.add(DropReason::QueueDelay, 1);
-        }
-        while let Some(segment) = segments.next_segment() {
-            self.seal(segment);
-        }
-    }
-
-    fn seal(&mut self, segment: &[u8]) {
-        let pieces = self.key.pieces(segment.len(), self.mtu);
-        if pieces.count > 1 {
-            return self.seal_in_parts(segment, pieces);
-        }
-        match self.seal_piece(segment, 0, pieces.last) {
-            Ok(()) => self.has_sealed(segment),
-            Err(reason) => self.wire.counters.sending.drops.add(reason, 1),
-        }
-    }
-
-    #[cold]
-    fn seal_in_parts(&mut self, segment: &[u8], pieces: Pieces) {
-        let sealed = (0..pieces.count).try_for_each(|piece| self.seal_piece(segment, piece, pieces.length(piece)));
-        match sealed {
-            Ok(()) => self.has_sealed(segment),
-            Err(reason) => self.wire.counters.sending.drops.add(reason, 1),
-        }
-    }
-
-    #[inline]
-    fn seal_piece(&mut self, segment: &[u8], piece: usize, length: usize) -> Result<(), DropReason> {
-        let length = self.prefix + length;
-        if self.room == Room::Full || !self.train.fits(length) {
-            self.flush();
-        }
-        let room = self.train.reserve(length).ok_or(DropReason::TooBig)?;
-        self.key.seal(segment, piece, behind_prefix(room, self.prefix))?;
-        self.load.messages += 1;
-        self.room = self.train.commit(length);
-        Ok(())
-    }
-
-    #[inline]
-    fn has_sealed(&mut self, segment: &[u8]) {
-        self.load.packets += 1;
-        self.load.bytes += segment.len() as u64;
-        if self.room == Room::Full {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.train.is_empty() {
-            let segment = self.train.segment_len();
-            self.key.finish(Datagrams { bytes: self.train.bytes_mut(), segment, prefix: self.prefix });
-            self.wire.send(self.train.bytes(), self.train.segment_len(), self.load);
-            self.load = Load::default();
-            self.train.reset();
-            self.room = Room::Open;
-        }
-    }
-}
-
-/// Writes a datagram's length before it, in as many bytes as the transport wants, and gives the room behind.
-#[inline]
-fn behind_prefix(room: &mut [u8], prefix: usize) -> &mut [u8] {
-    let (before, datagram) = room.split_at_mut(prefix);
-    if let Some(length) = before.first_chunk_mut() {
-        *length = (datagram.len() as u16).to_be_bytes();
-    }
-    datagram
 }
 
 /// How many packets a read was, which its virtio header tells.

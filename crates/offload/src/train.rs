@@ -23,7 +23,8 @@ pub struct Train<B> {
     used: usize,
     segment_len: usize,
     segments: usize,
-    closed: bool,
+    /// The longest segment that may follow, in bytes; 0 if none may.
+    longest: usize,
 }
 
 /// What a committed segment leaves.
@@ -39,14 +40,14 @@ pub enum Room {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Train<B> {
     /// An empty train. It holds at most [`MAX_BYTES`], or one segment of [`MAX_DATAGRAM`], or less if `buffer` is shorter.
     pub fn new(buffer: B) -> Train<B> {
-        Train { buffer, used: 0, segment_len: 0, segments: 0, closed: false }
+        let longest = buffer.as_ref().len().min(MAX_DATAGRAM);
+        Train { buffer, used: 0, segment_len: 0, segments: 0, longest }
     }
 
     /// Whether a segment of `len` bytes may follow.
     #[inline]
     pub fn fits(&self, len: usize) -> bool {
-        let length_follows = self.segments == 0 || len <= self.segment_len;
-        length_follows && !self.closed && self.segments < MAX_SEGMENTS && len <= self.room()
+        len <= self.longest
     }
 
     /// Room for a segment of `len` bytes, behind the last one; `None` where it does not fit. What it holds before it is
@@ -71,8 +72,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Train<B> {
         }
         self.used += len;
         self.segments += 1;
-        self.closed = len < self.segment_len;
-        if self.fits(self.segment_len) { Room::Open } else { Room::Full }
+        let may_follow = len == self.segment_len && self.segments < MAX_SEGMENTS;
+        let left = self.buffer.as_ref().len().min(MAX_BYTES).saturating_sub(self.used);
+        self.longest = if may_follow { left.min(self.segment_len) } else { 0 };
+        if self.longest == self.segment_len { Room::Open } else { Room::Full }
     }
 
     /// The bytes of all segments.
@@ -111,12 +114,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Train<B> {
         self.used = 0;
         self.segment_len = 0;
         self.segments = 0;
-        self.closed = false;
-    }
-
-    fn room(&self) -> usize {
-        let limit = if self.segments == 0 { MAX_DATAGRAM } else { MAX_BYTES };
-        self.buffer.as_ref().len().min(limit).saturating_sub(self.used)
+        self.longest = self.buffer.as_ref().len().min(MAX_DATAGRAM);
     }
 }
 

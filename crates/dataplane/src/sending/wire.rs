@@ -1,9 +1,7 @@
 //! The way out of a sending half: one socket, one peer, and the trains that the socket had no room for.
 
 use std::{
-    collections::VecDeque,
     io,
-    ops::Range,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -11,8 +9,11 @@ use std::{
 
 use meshtun_sys::udp::{self, Endpoint};
 
-use super::{SendingParts, packets_in};
-use crate::{ChannelId, Counters, DropReason, Event, Half, Transport, events::EventSender, scratch::LONGEST_TRAIN};
+use super::{
+    SendingParts, packets_in,
+    train::{Sealed, Stuck},
+};
+use crate::{ChannelId, Counters, DropReason, Event, Half, Transport, events::EventSender};
 
 /// How often a channel tells that its datagrams are too long for the underlay.
 const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
@@ -34,50 +35,6 @@ pub(super) struct Wire {
     told_too_big: Option<Instant>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: EventSender,
-}
-
-/// Sealed trains waiting for room in the socket, at most those of one super-packet: nothing more is sealed meanwhile.
-/// Their memory is kept for the next time.
-struct Stuck {
-    bytes: Vec<u8>,
-    trains: VecDeque<StuckTrain>,
-}
-
-struct StuckTrain {
-    bytes: Range<usize>,
-    segment: usize,
-    load: Load,
-}
-
-impl Stuck {
-    /// Room for a super-packet of the smallest segments and the train before it. Memory that is never used is never touched.
-    fn new() -> Stuck {
-        Stuck { bytes: Vec::with_capacity(5 * LONGEST_TRAIN), trains: VecDeque::with_capacity(32) }
-    }
-
-    fn keep(&mut self, train: &[u8], segment: usize, load: Load) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(train);
-        self.trains.push_back(StuckTrain { bytes: start..self.bytes.len(), segment, load });
-    }
-
-    /// Whether something small finds room in the memory that there is.
-    fn has_room(&self, length: usize) -> bool {
-        self.bytes.len() + length <= self.bytes.capacity() && self.trains.len() < self.trains.capacity()
-    }
-
-    /// Keeps a control frame before all that is kept, as long as there is room for it.
-    fn keep_first(&mut self, frame: &[u8]) {
-        let start = self.bytes.len();
-        if self.has_room(frame.len()) {
-            self.bytes.extend_from_slice(frame);
-            self.trains.push_front(StuckTrain {
-                bytes: start..self.bytes.len(),
-                segment: frame.len(),
-                load: Load { messages: 1, ..Load::default() },
-            });
-        }
-    }
 }
 
 /// The inner packets in a train.
@@ -118,22 +75,20 @@ impl Wire {
     }
 
     pub(super) fn is_stuck(&self) -> bool {
-        !self.stuck.trains.is_empty()
+        !self.stuck.is_empty()
     }
 
     /// Sends a train, or keeps it if the socket has no room, or counts why it is lost.
-    pub(super) fn send(&mut self, train: &[u8], segment: usize, load: Load) {
-        if self.is_stuck() {
-            return self.stuck.keep(train, segment, load);
-        }
-        let gone = self.send_now(train, segment, load);
-        if gone < train.len() {
-            self.stuck.keep(&train[gone..], segment, load);
+    pub(super) fn send(&mut self, train: Sealed<'_>, load: Load) {
+        let gone = if self.is_stuck() { 0 } else { self.send_now(train, load) };
+        if gone < train.bytes().len() {
+            self.stuck.keep(train.without(gone), load);
         }
     }
 
     /// Tells how many bytes need not be sent again: all, unless the socket has no room.
-    fn send_now(&mut self, train: &[u8], segment: usize, load: Load) -> usize {
+    fn send_now(&mut self, train: Sealed<'_>, load: Load) -> usize {
+        let (train, segment) = (train.bytes(), train.segment());
         let udp = match &self.transport {
             Transport::Udp(udp) => udp,
             Transport::Tcp(stream) => {
@@ -226,19 +181,8 @@ impl Wire {
     }
 
     pub(super) fn resume(&mut self) {
-        let mut stuck = std::mem::replace(&mut self.stuck, Stuck { bytes: Vec::new(), trains: VecDeque::new() });
-        while let Some(train) = stuck.trains.front_mut() {
-            let bytes = &stuck.bytes[train.bytes.clone()];
-            let gone = self.send_now(bytes, train.segment, train.load);
-            if gone < bytes.len() {
-                train.bytes.start += gone;
-                break;
-            }
-            stuck.trains.pop_front();
-        }
-        if stuck.trains.is_empty() {
-            stuck.bytes.clear();
-        }
+        let mut stuck = std::mem::take(&mut self.stuck);
+        stuck.resume(|train, load| self.send_now(train, load));
         self.stuck = stuck;
     }
 
@@ -250,50 +194,20 @@ impl Wire {
 
     /// A frame that finds no room goes first when there is, before the trains that wait. Where none wait, it is lost, as
     /// on any network: whoever sent it asks again. In a stream it waits for its turn.
-    pub(super) fn send_frame(&mut self, datagram: &[u8], now: Instant) {
+    pub(super) fn send_frame(&mut self, frame: Sealed<'_>, now: Instant) {
         let Transport::Udp(udp) = &self.transport else {
-            self.send(datagram, datagram.len(), Load { messages: 1, ..Load::default() });
+            self.send(frame, Load { messages: 1, ..Load::default() });
             return self.counters.say(now);
         };
         let Some(endpoint) = &self.endpoint else { return };
-        match udp.send_to(datagram, endpoint) {
+        match udp.send_to(frame.bytes(), endpoint) {
             Ok(()) => {
                 self.counters.sending.messages.add(1);
-                self.counters.sending.wire_bytes.add(datagram.len() as u64);
+                self.counters.sending.wire_bytes.add(frame.bytes().len() as u64);
                 self.counters.say(now);
             }
-            Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(datagram),
+            Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(frame),
             Err(_) => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kept(stuck: &Stuck) -> Vec<&[u8]> {
-        stuck.trains.iter().map(|train| &stuck.bytes[train.bytes.clone()]).collect()
-    }
-
-    #[test]
-    fn a_frame_that_waits_goes_before_the_trains_that_wait() {
-        let mut stuck = Stuck::new();
-        stuck.keep(b"first train", 5, Load { packets: 3, bytes: 11, messages: 3 });
-        stuck.keep(b"second train", 6, Load { packets: 2, bytes: 12, messages: 2 });
-        stuck.keep_first(b"frame");
-        assert_eq!(kept(&stuck), [&b"frame"[..], b"first train", b"second train"]);
-        let StuckTrain { segment, load, .. } = stuck.trains[0];
-        assert_eq!((segment, load), (5, Load { messages: 1, ..Load::default() }), "no inner packet, one datagram");
-    }
-
-    #[test]
-    fn frames_that_wait_take_no_more_memory_than_there_is() {
-        let mut stuck = Stuck::new();
-        stuck.keep(b"train", 5, Load::default());
-        let (bytes, trains) = (stuck.bytes.capacity(), stuck.trains.capacity());
-        (0..10_000).for_each(|_| stuck.keep_first(&[7; 64]));
-        assert_eq!((stuck.bytes.capacity(), stuck.trains.capacity()), (bytes, trains));
-        assert_eq!(kept(&stuck).last(), Some(&&b"train"[..]), "the train is still there");
     }
 }
