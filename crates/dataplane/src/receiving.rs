@@ -5,6 +5,7 @@
 //! `writev` from where the packets lie. Nothing is copied in user space.
 
 mod sessions;
+mod sole;
 mod stream;
 
 use std::{
@@ -25,12 +26,15 @@ use meshtun_proto::message::{self, Kind};
 use meshtun_sys::{
     epoll::{Epoll, Interest},
     tun::{self, Tun},
-    udp::{self, Endpoint, RECEIVE_BATCH},
+    udp::{self, Endpoint, RECEIVE_BATCH, Received},
 };
 
-use self::{sessions::Sessions, stream::Incoming};
+use self::{
+    sessions::{Session, Sessions},
+    stream::Incoming,
+};
 use crate::{
-    ChannelId, Command, Counters, Datagrams, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
+    ChannelId, Command, Counters, DropReason, Event, Filter, Format, Half, Opened, Transport, Verdict,
     clamp::Clamp,
     counters::ReceiveCounters,
     events::EventSender,
@@ -211,45 +215,38 @@ impl ReceivingHalf {
 
     /// What one call received, from a place on; tells how many bytes.
     fn open_trains(&mut self, scratch: &mut Scratch, first: usize, count: usize, now: Instant) -> usize {
-        self.counters.receiving.trains.add(count as u64);
-        let mut bytes = 0;
-        for index in 0..count {
-            let train = scratch.arrivals[index];
-            if train.truncated {
-                self.drop_one(DropReason::Truncated);
-            }
-            let start = (first + index) * PLACE;
-            self.open_train(scratch, start..start + train.len, train.segment, &train.from, now);
-            bytes += train.len;
+        let arrivals = &scratch.arrivals[..count];
+        let bytes = arrivals.iter().map(|train| train.len).sum();
+        let truncated = arrivals.iter().filter(|train| train.truncated).count();
+        let receiving = &self.counters.receiving;
+        receiving.trains.add(count as u64);
+        receiving.wire_bytes.add(bytes as u64);
+        receiving.drops.add(DropReason::Truncated, truncated as u64);
+        match self.format {
+            Format::WireGuard => (0..count).for_each(|index| self.open_train(scratch, first, index, now)),
+            Format::Sole => self.open_together(scratch, first, count, now),
         }
-        self.counters.receiving.wire_bytes.add(bytes as u64);
         bytes
     }
 
     /// The datagrams of one train, `segment` bytes each but the last.
     #[inline(never)] // One call a train, so that all that it does to a packet is compiled once, without calls.
-    fn open_train(
-        &mut self,
-        scratch: &mut Scratch,
-        train: Range<usize>,
-        segment: usize,
-        from: &Endpoint,
-        now: Instant,
-    ) {
-        if train.is_empty() {
+    fn open_train(&mut self, scratch: &mut Scratch, first: usize, index: usize, now: Instant) {
+        let Received { len, segment, from, .. } = scratch.arrivals[index];
+        if len == 0 {
             return self.drop_one(DropReason::Malformed);
         }
-        if self.format == Format::Sole
-            && self.hears(from)
-            && let Some(session) = self.sessions.newest_mut()
-        {
-            session.key.prepare(Datagrams { bytes: &mut scratch.received[train.clone()], segment, prefix: 0 });
-        }
-        let mut start = train.start;
-        while start < train.end {
-            let end = (start + segment.max(1)).min(train.end);
-            self.open_datagram(scratch, start..end, from, now);
-            start = end;
+        let (hears, sender) = (self.hears(&from), self.sender(&from));
+        let mut start = (first + index) * PLACE;
+        let end = start + len;
+        while start < end {
+            let next = (start + segment.max(1)).min(end);
+            if hears {
+                self.open_message(scratch, start..next, &sender, now);
+            } else {
+                self.refuse(DropReason::WrongPeer, Some(String::new()), &from, now);
+            }
+            start = next;
         }
     }
 
@@ -258,33 +255,48 @@ impl ReceivingHalf {
         self.sources.is_empty() || self.sources.contains(from)
     }
 
-    fn open_datagram(&mut self, scratch: &mut Scratch, datagram: Range<usize>, from: &Endpoint, now: Instant) {
-        let bytes = &mut scratch.received[datagram.clone()];
-        if !self.hears(from) {
-            return self.refuse(DropReason::WrongPeer, Some(String::new()), from, now);
-        }
-        let session = match self.format {
-            Format::WireGuard => match message::classify(bytes) {
-                Some(Kind::Transport) => match message::transport_receiver(bytes) {
-                    Some(session) => self.sessions.get_mut(session),
-                    None => return self.drop_one(DropReason::Malformed),
-                },
-                Some(_) => return self.hand_over(bytes, from),
-                None => return self.drop_one(DropReason::Malformed),
+    fn sender<'a>(&self, from: &'a Endpoint) -> Sender<'a> {
+        Sender { from, is_known: self.endpoint.as_ref() == Some(from) }
+    }
+
+    /// One of WireGuard's messages.
+    #[inline(always)]
+    fn open_message(&mut self, scratch: &mut Scratch, message: Range<usize>, sender: &Sender<'_>, now: Instant) {
+        let bytes = &scratch.received[message.clone()];
+        match message::classify(bytes) {
+            Some(Kind::Transport) => match message::transport_receiver(bytes) {
+                Some(session) => {
+                    self.open_datagram(scratch, message, None, sender, now, |sessions| sessions.get_mut(session));
+                }
+                None => self.drop_one(DropReason::Malformed),
             },
-            Format::Sole => self.sessions.newest_mut(),
-        };
-        let Some(session) = session else { return self.unknown_session(from, now) };
+            Some(_) => self.hand_over(bytes, sender.from),
+            None => self.drop_one(DropReason::Malformed),
+        }
+    }
+
+    /// A datagram of a session. `is_authentic`: what the session has found, if it was asked before.
+    #[inline(always)]
+    fn open_datagram(
+        &mut self,
+        scratch: &mut Scratch,
+        datagram: Range<usize>,
+        is_authentic: Option<bool>,
+        sender: &Sender<'_>,
+        now: Instant,
+        session: impl FnOnce(&mut Sessions) -> Option<&mut Session>,
+    ) {
+        let Some(session) = session(&mut self.sessions) else { return self.unknown_session(sender.from, now) };
         if session.is_over(now) {
             return self.drop_one(DropReason::Expired);
         }
-        let opened = match session.key.open(bytes, now) {
+        let opened = match session.key.open(&mut scratch.received[datagram.clone()], is_authentic, now) {
             Ok(opened) => opened,
             Err(reason) => {
                 let is_due = is_due(&self.told, reason, now);
                 let why = if is_due { session.key.why() } else { None };
                 self.refused = Some(reason);
-                return self.refuse(reason, why, from, now);
+                return self.refuse(reason, why, sender.from, now);
             }
         };
         self.counters.receiving.messages.add(1);
@@ -292,8 +304,8 @@ impl ReceivingHalf {
         if !session.is_confirmed {
             session.is_confirmed = self.events.send(Event::Confirmed { channel: self.channel, session: index });
         }
-        if self.endpoint.as_ref() != Some(from) {
-            self.moved(index, from);
+        if !sender.is_known {
+            self.moved(index, sender.from);
         }
         let inside = |range: Range<usize>| datagram.start + range.start..datagram.start + range.end;
         match opened {
@@ -307,7 +319,11 @@ impl ReceivingHalf {
 
     /// The control side decides and sends the endpoint back; until then every message from there asks again only if the
     /// event was lost.
+    #[cold]
     fn moved(&mut self, session: u32, from: &Endpoint) {
+        if self.endpoint.as_ref() == Some(from) {
+            return;
+        }
         if self.events.send(Event::Moved { channel: self.channel, session, from: (*from).into() }) {
             self.endpoint = Some(*from);
         }
@@ -323,6 +339,7 @@ impl ReceivingHalf {
     }
 
     /// An authentic inner packet.
+    #[inline(always)]
     fn deliver(&mut self, scratch: &mut Scratch, plaintext: Range<usize>, may_pass: bool) {
         let bytes = &scratch.received[plaintext.clone()];
         match self.admit(bytes, may_pass) {
@@ -450,6 +467,13 @@ impl ReceivingHalf {
             self.events.send(Event::Failed { channel: self.channel, half: Half::Receiving, error });
         }
     }
+}
+
+/// Who sent a train.
+struct Sender<'a> {
+    from: &'a Endpoint,
+    /// It is where the channel's packets go, as far as the half knew when the train came.
+    is_known: bool,
 }
 
 /// One `writev`: the virtio header, then the packet from where its parts lie.

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!  sending:    pieces(length) ─► room in the train ─► seal(packet, piece, room), for each piece ─► finish(the whole train)
-//!  receiving:  the session by the channel's Format ─► prepare(train), open(datagram) for each ─► Opened: an inner packet, a frame, nothing …
+//!  receiving:  the session by the channel's Format ─► authenticate(many), open(datagram) for each ─► Opened: an inner packet, a frame, nothing …
 //! ```
 //!
 //! A session's calls come from one thread, one after another. None may block, and none should allocate. What goes through
@@ -108,6 +108,40 @@ impl Datagrams<'_> {
     }
 }
 
+/// Datagrams of one peer that came together, at most [`Authentic::MOST`].
+#[derive(Debug)]
+pub struct Together<'a> {
+    pub(crate) received: &'a [u8],
+    pub(crate) places: &'a [Range<usize>],
+}
+
+impl<'a> Together<'a> {
+    /// Each of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
+        let received = self.received;
+        self.places.iter().map(|place| &received[place.clone()])
+    }
+}
+
+/// Which datagrams of many are authentic, by their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Authentic(u64);
+
+impl Authentic {
+    /// How many datagrams are told of at once.
+    pub const MOST: usize = u64::BITS as usize;
+
+    /// What is true of each datagram, in order.
+    pub fn of(verdicts: impl IntoIterator<Item = bool>) -> Authentic {
+        let bits = verdicts.into_iter().take(Self::MOST).enumerate();
+        Authentic(bits.fold(0, |all, (number, verdict)| all | u64::from(verdict) << number))
+    }
+
+    pub(crate) fn is(self, number: usize) -> bool {
+        number < Self::MOST && self.0 >> number & 1 == 1
+    }
+}
+
 /// The receiving half's side of a session: opens datagrams.
 pub trait Opening: Debug + Send {
     /// The session's number: what [`Command`](crate::Command)s and [`Event`](crate::Event)s call it, and with
@@ -117,18 +151,19 @@ pub trait Opening: Debug + Send {
     /// The moment from which the half gives it nothing to open any more; asked once. `None`: there is none.
     fn expires(&self) -> Option<Instant>;
 
-    /// Of the datagrams of a train, which will be given to [`Self::open`] one by one in this order, with nothing between. A cipher
-    /// that can do several at a time does its work here. One that comes in a stream is
-    /// a train of its own.
-    fn prepare(&mut self, datagrams: Datagrams<'_>) {
+    /// Which datagrams that came together are authentic, of a cipher that can tell of several at a time faster than one by one.
+    /// Each is given to [`Self::open`] then, with what was said of it. `None`: each is judged when it is opened.
+    fn authenticate(&self, datagrams: Together<'_>) -> Option<Authentic> {
         let _ = datagrams;
+        None
     }
 
-    /// Authenticates and opens a datagram, in place; `now` is when the half's turn began.
+    /// Opens a datagram, in place; `now` is when the half's turn began. It is authenticated, too, unless
+    /// [`Self::authenticate`] has said whether it `is_authentic`.
     ///
     /// # Errors
     /// Why it is dropped.
-    fn open(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason>;
+    fn open(&mut self, datagram: &mut [u8], is_authentic: Option<bool>, now: Instant) -> Result<Opened, DropReason>;
 
     /// The packet that the last call of [`Self::open`] completed, if it said [`Opened::Assembled`].
     fn assembled(&mut self) -> &mut [u8] {
@@ -259,17 +294,23 @@ impl ReceiveSession {
         }
     }
 
-    pub(crate) fn prepare(&mut self, datagrams: Datagrams<'_>) {
-        if let ReceiveSession::Other(session) = self {
-            session.prepare(datagrams);
+    pub(crate) fn authenticate(&self, datagrams: Together<'_>) -> Option<Authentic> {
+        match self {
+            ReceiveSession::WireGuard(_) => None,
+            ReceiveSession::Other(session) => session.authenticate(datagrams),
         }
     }
 
-    #[inline]
-    pub(crate) fn open(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
+    #[inline(always)]
+    pub(crate) fn open(
+        &mut self,
+        datagram: &mut [u8],
+        is_authentic: Option<bool>,
+        now: Instant,
+    ) -> Result<Opened, DropReason> {
         let key = match self {
             ReceiveSession::WireGuard(key) => key,
-            ReceiveSession::Other(session) => return session.open(datagram, now),
+            ReceiveSession::Other(session) => return session.open(datagram, is_authentic, now),
         };
         let plaintext = key.open(datagram).map_err(reason_of)?;
         let range = TRANSPORT_HEADER_LEN..TRANSPORT_HEADER_LEN + plaintext.len();

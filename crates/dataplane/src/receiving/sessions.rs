@@ -70,7 +70,12 @@ mod tests {
         fn expires(&self) -> Option<Instant> {
             None
         }
-        fn open(&mut self, _datagram: &mut [u8], _now: Instant) -> Result<Opened, DropReason> {
+        fn open(
+            &mut self,
+            _datagram: &mut [u8],
+            _is_authentic: Option<bool>,
+            _now: Instant,
+        ) -> Result<Opened, DropReason> {
             Ok(Opened::Swallowed(0))
         }
     }

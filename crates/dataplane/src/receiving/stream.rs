@@ -7,7 +7,7 @@ use std::{
 
 use meshtun_sys::udp::{Endpoint, is_would_block};
 
-use super::{BYTES_PER_TURN, ReceivingHalf};
+use super::{BYTES_PER_TURN, ReceivingHalf, sole::Group};
 use crate::{
     scratch::Scratch,
     transport::{Stream, StreamError},
@@ -85,22 +85,32 @@ impl ReceivingHalf {
         filled: usize,
         now: Instant,
     ) -> Result<usize, StreamError> {
-        while let Some(prefix) = scratch.received[start..filled].first_chunk() {
-            let (length, longest) = (u16::from_be_bytes(*prefix), incoming.stream.longest);
-            if length == 0 || length > longest {
-                return Err(StreamError::Length { length, longest });
+        let mut group = Group::new();
+        loop {
+            let next = next_whole(&scratch.received[start..filled], incoming.stream.longest);
+            if let Ok(Some(length)) = next {
+                self.counters.receiving.wire_bytes.add((PREFIX + length) as u64);
+                group.push(start + PREFIX..start + PREFIX + length);
+                start += PREFIX + length;
             }
-            let (begin, end) = (start + PREFIX, start + PREFIX + usize::from(length));
-            if end > filled {
-                break;
+            if group.is_full() || !matches!(next, Ok(Some(_))) {
+                self.open_group(scratch, &mut group, &incoming.from, now);
+                if let Some(reason) = self.refused.take() {
+                    return Err(StreamError::Refused(reason));
+                }
             }
-            self.counters.receiving.wire_bytes.add((end - start) as u64);
-            self.open_train(scratch, begin..end, end - begin, &incoming.from, now);
-            if let Some(reason) = self.refused.take() {
-                return Err(StreamError::Refused(reason));
+            if next?.is_none() {
+                return Ok(start);
             }
-            start = end;
         }
-        Ok(start)
+    }
+}
+
+/// The length of the first datagram, if all of it is there.
+fn next_whole(bytes: &[u8], longest: u16) -> Result<Option<usize>, StreamError> {
+    let Some((prefix, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+    match u16::from_be_bytes(*prefix) {
+        length if length == 0 || length > longest => Err(StreamError::Length { length, longest }),
+        length => Ok(Some(usize::from(length)).filter(|length| *length <= rest.len())),
     }
 }

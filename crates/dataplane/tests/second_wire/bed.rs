@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command as Program,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Side {
     pub(crate) namespace: Namespace,
     pub(crate) counters: Arc<Counters>,
     pub(crate) socket: SocketAddr,
+    /// The most datagrams that its session was asked about at once.
+    pub(crate) together: Arc<AtomicUsize>,
 }
 
 impl Bed {
@@ -76,6 +78,8 @@ impl Bed {
         let sides = transports.map(|(transport, socket)| {
             let (id, own, peer) = ends.next().expect("two at the most");
             let (namespace, tun) = end(own, peer);
+            let opens = Opens::default();
+            let together = Arc::clone(&opens.most_together);
             let parts = ChannelParts {
                 tun: Arc::new(tun),
                 transport,
@@ -84,13 +88,13 @@ impl Bed {
                 endpoint: sockets.into_iter().find(|other| *other != socket),
                 filter: Arc::new(Filter::all()),
                 first: vec![
-                    Command::InstallReceive(ReceiveSession::Other(Box::<Opens>::default())),
+                    Command::InstallReceive(ReceiveSession::Other(Box::new(opens))),
                     Command::Admit(0),
                     Command::InstallSend(SendSession::Other(Box::new(Seals::new(longest)))),
                     Command::Use(0),
                 ],
             };
-            Side { namespace, counters: plane.add_channel(id, parts).unwrap(), socket }
+            Side { namespace, counters: plane.add_channel(id, parts).unwrap(), socket, together }
         });
         Bed { plane, events, heard: Vec::new(), sides: sides.into() }
     }

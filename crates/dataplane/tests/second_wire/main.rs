@@ -12,6 +12,7 @@ mod toy;
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
 
@@ -41,6 +42,35 @@ fn packets_and_trains_of_another_format_cross_unharmed() {
             assert!(right.receiving.super_packets * 4 < right.receiving.packets, "packets are joined: {right:?}");
             assert_eq!(left.sending.messages, left.sending.packets);
             assert_eq!(right.receiving.dropped, []);
+            assert!(bed.sides[1].together.load(Relaxed) > 20, "a train is looked at together");
+        });
+    });
+}
+
+#[test]
+fn lone_datagrams_that_wait_are_looked_at_together_and_each_gets_what_was_found_of_it() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut seals = Seals::new(WHOLE);
+            let frames: Vec<_> = (0..10_u8).map(|number| [CONTROL, &[number]].concat()).collect();
+            let mut bed = Bed::up(WHOLE, |[_, right]| {
+                let [one, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+                for (number, frame) in frames.iter().enumerate() {
+                    let from = if number < 7 { &one } else { &other };
+                    from.send_to(&seals.datagram(frame), right).unwrap();
+                    if number % 3 == 1 {
+                        from.send_to(&[9; 40], right).unwrap();
+                    }
+                }
+            });
+            for frame in &frames {
+                bed.await_event(
+                    "each frame",
+                    |event| matches!(event, Event::Frame { channel: RIGHT, plaintext, .. } if **plaintext == **frame),
+                );
+            }
+            assert_eq!(bed.sides[1].dropped(DropReason::Forged), 3);
+            assert_eq!(bed.sides[1].together.load(Relaxed), 7 + 2, "those of one peer, forged or not");
         });
     });
 }

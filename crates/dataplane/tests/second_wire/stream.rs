@@ -82,7 +82,7 @@ fn a_peer_that_reads_nothing_for_a_while_misses_nothing_that_was_sealed() {
             let mut next = 0;
             while packets < counters.snapshot().sending.packets || pings == 0 {
                 let mut datagram = receive(&mut peer);
-                let opened = opens.open(&mut datagram, Instant::now()).expect("whole and in order");
+                let opened = opens.open(&mut datagram, None, Instant::now()).expect("whole and in order");
                 assert_eq!(opens.next(), next + 1, "no number is missing");
                 next += 1;
                 match opened {

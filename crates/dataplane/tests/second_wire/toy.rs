@@ -5,9 +5,15 @@
 //!  kind 0: a packet, frame or ping    1: the first part of a packet    2: another    3: the last
 //! ```
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
-use meshtun_dataplane::{Datagrams, DropReason, Opened, Opening, Pieces, Sealing};
+use meshtun_dataplane::{Authentic, Datagrams, DropReason, Opened, Opening, Pieces, Sealing, Together};
 
 /// A payload that means no more than that its sender lives.
 pub(crate) const PING: &[u8] = b"\xF0 still here";
@@ -31,6 +37,8 @@ pub(crate) struct Opens {
     next: u32,
     parts: Vec<u8>,
     wrong: Option<u32>,
+    /// The most datagrams that it was asked about at once.
+    pub(crate) most_together: Arc<AtomicUsize>,
 }
 
 impl Seals {
@@ -89,11 +97,18 @@ impl Opening for Opens {
         None
     }
 
-    fn open(&mut self, datagram: &mut [u8], _now: Instant) -> Result<Opened, DropReason> {
+    fn authenticate(&self, datagrams: Together<'_>) -> Option<Authentic> {
+        self.most_together.fetch_max(datagrams.iter().count(), Ordering::Relaxed);
+        Some(Authentic::of(datagrams.iter().map(is_authentic)))
+    }
+
+    fn open(&mut self, datagram: &mut [u8], authentic: Option<bool>, _now: Instant) -> Result<Opened, DropReason> {
         if datagram.len() < HEADER {
             return Err(DropReason::Malformed);
         }
-        if datagram[..4] != check(&datagram[4..]) {
+        let is_authentic = is_authentic(datagram);
+        assert!(authentic.is_none_or(|said| said == is_authentic), "what was said was said of another datagram");
+        if !is_authentic {
             return Err(DropReason::Forged);
         }
         datagram[4..].iter_mut().for_each(|byte| *byte ^= MASK);
@@ -145,6 +160,10 @@ fn hide(datagram: &mut [u8]) {
     datagram[4..].iter_mut().for_each(|byte| *byte ^= MASK);
     let check = check(&datagram[4..]);
     datagram[..4].copy_from_slice(&check);
+}
+
+fn is_authentic(datagram: &[u8]) -> bool {
+    datagram.split_first_chunk().is_some_and(|(claimed, rest)| *claimed == check(rest))
 }
 
 fn check(bytes: &[u8]) -> [u8; 4] {

@@ -60,7 +60,7 @@ const ACK: u8 = 0x10;
 const ECE: u8 = 0x40;
 
 /// Says what a packet may do. `packet` may be any bytes.
-#[inline]
+#[inline(always)] // Once a packet.
 pub(super) fn classify(packet: &[u8], joining: Joining) -> Class {
     match packet.first() {
         Some(first) if first >> 4 == 4 => classify_ipv4(packet, joining),
@@ -69,7 +69,7 @@ pub(super) fn classify(packet: &[u8], joining: Joining) -> Class {
     }
 }
 
-#[inline]
+#[inline(always)] // As `classify`.
 fn classify_ipv4(packet: &[u8], joining: Joining) -> Class {
     let Some(ip) = packet.first_chunk::<20>() else { return Class::Free };
     if !joins(ip[9], joining) {

@@ -122,7 +122,7 @@ impl Waiting {
             return self.refuse(Refusal::Source(from), now);
         }
         let datagram = &mut self.buffer[at];
-        match self.incoming.open(datagram, now) {
+        match self.incoming.open(datagram, None, now) {
             Ok(opened) => {
                 let is_new = self.heard.is_none() || self.link.remote != Some(from);
                 self.heard = Some(now);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use meshtun_dataplane::{DropReason, Opened, Opening};
+use meshtun_dataplane::{Authentic, DropReason, Opened, Opening, Together};
 use meshtun_openvpn::{
     packet_id::PacketId,
     session::{self, Drop, Kind},
@@ -52,9 +52,18 @@ impl Opening for Incoming {
         None
     }
 
-    fn open(&mut self, datagram: &mut [u8], now: Instant) -> Result<Opened, DropReason> {
+    fn authenticate(&self, datagrams: Together<'_>) -> Option<Authentic> {
+        let authentic = self.inner.authenticate(datagrams.iter());
+        Some(Authentic::of((0..Authentic::MOST).map(|number| authentic.is(number))))
+    }
+
+    fn open(&mut self, datagram: &mut [u8], is_authentic: Option<bool>, now: Instant) -> Result<Opened, DropReason> {
         let seconds = now.saturating_duration_since(self.began).as_secs();
-        let opened = match self.inner.open(datagram, seconds) {
+        let opened = match is_authentic {
+            Some(is_authentic) => self.inner.open_authentic(datagram, is_authentic, seconds),
+            None => self.inner.open(datagram, seconds),
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(drop) => {
                 self.refused = Some(drop);
