@@ -314,6 +314,7 @@ impl ReceivingHalf {
             Opened::Swallowed(length) => self.counters.receiving.authentic_bytes.add(length as u64),
             Opened::Part => {}
             Opened::Assembled => self.deliver_assembled(scratch, index, may_pass),
+            Opened::AssembledControl => self.tell_assembled(index),
         }
     }
 
@@ -336,6 +337,15 @@ impl ReceivingHalf {
         if !self.events.send(frame) {
             self.drop_one(DropReason::ControlBusy);
         }
+    }
+
+    /// An authentic control frame that came in parts: it lies in its session.
+    #[cold]
+    fn tell_assembled(&mut self, session: u32) {
+        let Some(frame) = self.sessions.get_mut(session).map(|session| session.key.assembled().to_vec()) else {
+            return;
+        };
+        self.tell(session, &frame);
     }
 
     /// An authentic inner packet.

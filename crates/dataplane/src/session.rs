@@ -165,7 +165,7 @@ pub trait Opening: Debug + Send {
     /// Why it is dropped.
     fn open(&mut self, datagram: &mut [u8], is_authentic: Option<bool>, now: Instant) -> Result<Opened, DropReason>;
 
-    /// The packet that the last call of [`Self::open`] completed, if it said [`Opened::Assembled`].
+    /// The packet or frame that the last call of [`Self::open`] completed, if it said [`Opened::Assembled`] or [`Opened::AssembledControl`].
     fn assembled(&mut self) -> &mut [u8] {
         &mut []
     }
@@ -186,10 +186,12 @@ pub enum Opened {
     Control(Range<usize>),
     /// A sign of life of so many bytes, and nothing else.
     Swallowed(usize),
-    /// A part of an inner packet of which other parts are to come.
+    /// A part of an inner packet or frame of which other parts are to come.
     Part,
     /// The last missing part of an inner packet: [`Opening::assembled`] has it.
     Assembled,
+    /// The last missing part of a frame for the control side: [`Opening::assembled`] has it.
+    AssembledControl,
 }
 
 /// The sending half's side of a session, of WireGuard or of another format.

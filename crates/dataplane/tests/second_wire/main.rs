@@ -76,6 +76,24 @@ fn lone_datagrams_that_wait_are_looked_at_together_and_each_gets_what_was_found_
 }
 
 #[test]
+fn a_frame_that_comes_in_parts_reaches_control_whole() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let mut bed = Bed::up(400, |_| ());
+            let frame = [CONTROL, &[7; 1000]].concat();
+            bed.plane.send(LEFT, Command::Seal { session: 0, plaintext: frame.clone() });
+            bed.await_event("the whole frame", |event| {
+                matches!(event, Event::Frame { channel: RIGHT, session: 0, plaintext, .. } if **plaintext == frame)
+            });
+            let right = bed.sides[1].counters.snapshot().receiving;
+            assert_eq!((right.messages, right.packets, right.dropped), (3, 0, vec![]));
+            assert_eq!(right.authentic_bytes, frame.len() as u64);
+            bed.assert_echoes(1400);
+        });
+    });
+}
+
+#[test]
 fn datagrams_that_the_kernel_must_cut_cross_and_shorter_ones_still_go_in_trains() {
     trial::run_with_tun(|| {
         in_namespace(|| {

@@ -150,7 +150,11 @@ impl Opens {
                     return Err(DropReason::BadFragment);
                 }
                 self.parts.extend_from_slice(payload);
-                Ok(if kind == 3 { Opened::Assembled } else { Opened::Part })
+                Ok(match kind {
+                    3 if self.parts.starts_with(CONTROL) => Opened::AssembledControl,
+                    3 => Opened::Assembled,
+                    _ => Opened::Part,
+                })
             }
         }
     }

@@ -135,10 +135,16 @@ impl Waiting {
                         self.statistics.auth_read += payload.len() as u64;
                         self.events.push_back(Event::Frame(datagram[payload].to_vec()));
                     }
+                    Opened::AssembledControl => {
+                        let payload = self.incoming.assembled().to_vec();
+                        self.statistics.auth_read += payload.len() as u64;
+                        self.events.push_back(Event::Frame(payload));
+                    }
                     // There is no device yet to give it to.
                     Opened::Inner(payload) => self.statistics.auth_read += payload.len() as u64,
                     Opened::Swallowed(length) => self.statistics.auth_read += length as u64,
-                    Opened::Part | Opened::Assembled => {}
+                    Opened::Assembled => self.statistics.auth_read += self.incoming.assembled().len() as u64,
+                    Opened::Part => {}
                 }
             }
             Err(reason) => match (self.incoming.why(), reason) {

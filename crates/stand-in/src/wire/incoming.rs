@@ -78,8 +78,11 @@ impl Opening for Incoming {
                 Opened::Assembled
             }
             (Kind::Message, false) => Opened::Control(opened.range),
-            // A message in pieces: nobody sends one that is so long.
-            (Kind::Ping, _) | (Kind::Message, true) => Opened::Swallowed(opened.range.len()),
+            (Kind::Message, true) => {
+                self.assembled = opened.range;
+                Opened::AssembledControl
+            }
+            (Kind::Ping, _) => Opened::Swallowed(opened.range.len()),
             (Kind::Part, _) => Opened::Part,
             (Kind::Empty, _) => {
                 self.refused = None;
@@ -112,4 +115,58 @@ fn reason(drop: &Drop) -> DropReason {
 
 fn time_of(id: PacketId) -> String {
     stamp(&civil(UNIX_EPOCH + Duration::from_secs(id.time.into())), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use meshtun_openvpn::{
+        directive::Place,
+        key::StaticKey,
+        occ::Message,
+        options::{KeyDirection, Options, Protocol, Secret, SecretSource},
+        packet_id::Persisted,
+        ping::PING,
+        session::Start,
+    };
+
+    use super::*;
+
+    fn ends(fragment: u16) -> (session::Outgoing, Incoming) {
+        let secret = Secret { source: SecretSource::File("key".into()), place: Place { file: None, line: 1 } };
+        let options = Options { fragment: Some(fragment), ..Options::new(secret) };
+        let keys = StaticKey::from_bytes(&[7; 256]).pair(KeyDirection::Both, options.cipher, options.digest).unwrap();
+        let start =
+            Start { protocol: Protocol::Udp, is_ipv6: false, now: 1, persisted: Persisted::default(), seed: [3; 32] };
+        let (outgoing, incoming) = session::begin(&options, &keys, &start).unwrap();
+        (outgoing, Incoming::new(incoming, false))
+    }
+
+    /// What the last datagram of a payload is, and what was put together then.
+    fn carried(payload: &[u8], fragment: u16) -> (usize, Opened, Vec<u8>) {
+        let (mut outgoing, mut incoming) = ends(fragment);
+        let mut datagrams = outgoing.seal(payload).unwrap();
+        let (last, parts) = datagrams.split_last_mut().unwrap();
+        for part in parts {
+            assert_eq!(incoming.open(part, None, Instant::now()), Ok(Opened::Part));
+        }
+        let opened = incoming.open(last, None, Instant::now()).unwrap();
+        (datagrams.len(), opened, incoming.assembled().to_vec())
+    }
+
+    /// forward.c, `process_incoming_link_part2`: `fragment_incoming`, decompression, `is_ping_msg`, `is_occ_msg`, the device.
+    #[test]
+    fn what_came_in_pieces_is_looked_at_once_it_is_whole() {
+        let reply = Message::Reply([b'x'; 700].to_vec()).encode();
+        let (pieces, opened, assembled) = carried(&reply, 300);
+        assert!(pieces > 1);
+        assert_eq!((opened, assembled), (Opened::AssembledControl, reply));
+
+        let (pieces, opened, _) = carried(&PING, 52);
+        assert!(pieces > 1);
+        assert_eq!(opened, Opened::Swallowed(PING.len()), "and not given to the device");
+
+        let packet = [0x45; 700];
+        let (_, opened, assembled) = carried(&packet, 300);
+        assert_eq!((opened, &assembled[..]), (Opened::Assembled, &packet[..]));
+    }
 }
