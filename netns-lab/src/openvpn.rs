@@ -7,7 +7,7 @@
 //! | `config` | the configuration files of a case's two ends |
 //! | `process` | a process at a gateway, its log, its clock |
 //! | `traffic` | datagrams and bytes through the tunnel and back |
-//! | `play` | plays one case; `judge` looks at what the programs logged |
+//! | `play` | plays one case; `judge` looks at what the programs logged; `soak` is the load of the one that goes on |
 //! | [`interop`] | plays all cases with each pair of programs |
 //! | `site` | a gateway with four processes, whose scripts edit one route |
 //! | [`scripts`] | how those scripts are called |
@@ -23,6 +23,7 @@ pub mod program;
 pub mod replace;
 pub mod scripts;
 mod site;
+mod soak;
 mod traffic;
 
 use std::{io, path::PathBuf};

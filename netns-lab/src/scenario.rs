@@ -43,6 +43,7 @@ pub use self::{
 };
 pub(crate) use self::{
     figures::{Mark, millis},
+    resources::Resources,
     stage::{hash_by_ports, train_in},
 };
 use crate::{

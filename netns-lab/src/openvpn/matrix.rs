@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Case {
-    /// What is other than in `[base]`.
+    /// Its own, or what is other than in `[base]`.
     pub(super) name: String,
     pub(super) cipher: String,
     pub(super) auth: String,
@@ -27,6 +27,8 @@ pub(super) struct Case {
     pub(super) event: Event,
     /// For how many seconds datagrams go on.
     pub(super) seconds: u32,
+    /// Whether a steady load of datagrams and TCP flows goes on meanwhile.
+    pub(super) load: bool,
 }
 
 /// What carries the tunnel; over TCP the first end is the server or the client.
@@ -125,6 +127,9 @@ fn product(entry: &toml::Table) -> Vec<toml::Table> {
 const SPEAKING: [&str; 4] = ["auth", "cipher", "event", "transport"];
 
 fn name_of(table: &toml::Table) -> String {
+    if let Some(name) = table.get("name").and_then(toml::Value::as_str) {
+        return name.to_owned();
+    }
     let pair = |(key, value): (&String, &toml::Value)| match value {
         toml::Value::String(text) if SPEAKING.contains(&key.as_str()) && text != "none" => text.clone(),
         toml::Value::String(text) => format!("{key}={text}"),
@@ -153,12 +158,13 @@ mod tests {
         first = "a"
         event = "none"
         seconds = 0
+        load = false
     "#;
 
     #[test]
     fn lists_stand_for_one_case_each() {
         let (_, cases) = read(&format!(
-            "{BASE}[[cases]]\ncipher = [\"BF-CBC\", \"none\"]\nkey-direction = [true, false]\n[[cases]]\n"
+            "{BASE}[[cases]]\ncipher = [\"BF-CBC\", \"none\"]\nkey-direction = [true, false]\n[[cases]]\n[[cases]]\nname = \"long\"\nseconds = 60\n"
         ))
         .unwrap();
         let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
@@ -169,7 +175,8 @@ mod tests {
                 "BF-CBC key-direction=false",
                 "cipher=none key-direction=true",
                 "cipher=none key-direction=false",
-                "base"
+                "base",
+                "long"
             ]
         );
         assert_eq!(

@@ -16,6 +16,7 @@ use super::{
     matrix::{Case, Event, Side, Transport},
     process::Process,
     program::{Pair, Programs},
+    soak::Soak,
     traffic::{Place, echo_datagrams, stream},
 };
 use crate::{
@@ -49,6 +50,7 @@ struct Tunnel<'a> {
     processes: [Process; 2],
     topology: Topology,
     figures: Figures,
+    failed: Vec<String>,
 }
 
 pub(super) fn play(case: &Case, pair: Pair, programs: &Programs) -> Played {
@@ -56,8 +58,9 @@ pub(super) fn play(case: &Case, pair: Pair, programs: &Programs) -> Played {
         Ok(tunnel) => tunnel,
         Err(error) => return Played { figures: Figures::new(), failed: vec![error.to_string()] },
     };
-    let mut failed = Vec::new();
-    if let Err(error) = tunnel.go_through() {
+    let gone_through = tunnel.go_through();
+    let mut failed = std::mem::take(&mut tunnel.failed);
+    if let Err(error) = gone_through {
         failed.push(error.to_string());
         let log =
             |process: &Process| format!("the end of the log of {}:\n{}", process.describe(), process.end_of_log());
@@ -94,7 +97,7 @@ impl<'a> Tunnel<'a> {
             processes.push(process);
         }
         let Ok(processes) = processes.try_into() else { unreachable!("one for each of two sides") };
-        Ok(Tunnel { case, processes, topology, figures: Figures::new() })
+        Ok(Tunnel { case, processes, topology, figures: Figures::new(), failed: Vec::new() })
     }
 
     fn go_through(&mut self) -> Result<(), OpenVpnError> {
@@ -137,12 +140,21 @@ impl<'a> Tunnel<'a> {
         if self.case.ipv6 { echo_datagrams(self.places(1), PATIENCE) } else { Ok(()) }
     }
 
-    /// Datagrams for as long as the case says.
-    fn go_on(&self) -> Result<(), OpenVpnError> {
+    /// Datagrams for as long as the case says, and a load besides if it says so.
+    fn go_on(&mut self) -> Result<(), OpenVpnError> {
         let begun = Instant::now();
+        let load = self.case.load.then(|| Soak::start(&self.topology.sites, &self.processes));
+        let mut load = load.transpose()?;
         while begun.elapsed() < Duration::from_secs(self.case.seconds.into()) {
             self.cross_datagrams()?;
+            if let Some(load) = &mut load {
+                load.look(&self.processes);
+            }
             thread::sleep(Duration::from_millis(500));
+        }
+        if let Some(load) = load {
+            let wrong = load.finish(&self.processes, &mut self.figures)?;
+            self.failed.extend(wrong);
         }
         Ok(())
     }

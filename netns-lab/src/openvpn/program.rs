@@ -56,9 +56,13 @@ impl Pair {
     /// OpenVPN at both ends: what shows that a case is right.
     pub const REFERENCE: Pair = Pair([Kind::OpenVpn; 2]);
 
-    /// OpenVPN at one end and meshtun at the other, both ways round, after the reference.
-    pub const ALL: [Pair; 3] =
-        [Pair::REFERENCE, Pair([Kind::OpenVpn, Kind::Meshtun]), Pair([Kind::Meshtun, Kind::OpenVpn])];
+    /// After the reference OpenVPN at one end and meshtun at the other, both ways round, and meshtun at both.
+    pub const ALL: [Pair; 4] = [
+        Pair::REFERENCE,
+        Pair([Kind::OpenVpn, Kind::Meshtun]),
+        Pair([Kind::Meshtun, Kind::OpenVpn]),
+        Pair([Kind::Meshtun; 2]),
+    ];
 
     /// Whether either end runs it.
     pub fn has(self, kind: Kind) -> bool {

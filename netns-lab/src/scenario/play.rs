@@ -247,5 +247,6 @@ impl Playing<'_> {
 fn leaked(before: &[Resources], after: &[Resources]) -> Resources {
     let pairs = || before.iter().zip(after);
     let most = |of: fn(&Resources) -> usize| pairs().map(|(b, a)| of(a).saturating_sub(of(b))).max().unwrap_or(0);
-    Resources { descriptors: most(|one| one.descriptors), threads: most(|one| one.threads) }
+    let (descriptors, threads) = (most(|one| one.descriptors), most(|one| one.threads));
+    Resources { descriptors, threads, ..Resources::default() }
 }

@@ -174,7 +174,7 @@ impl Stage {
     /// Descriptors and threads of every gateway's program that runs.
     pub(super) fn resources(&mut self) -> Vec<super::resources::Resources> {
         let Tool::Meshtun(meshtun) = &mut self.tool else { return Vec::new() };
-        meshtun.pids().into_iter().map(super::resources::of).collect()
+        meshtun.pids().into_iter().map(super::resources::Resources::of).collect()
     }
 
     /// How often any tun device has gained or lost carrier since it was made. Asking may make the kernel act on a change
