@@ -4,6 +4,7 @@
 //! - `topology`: who reaches whom;
 //! - `load`, `steady`, `watch`: traffic is counted and seen, on topologies without a tunnel;
 //! - `faults`, `firewall`: faults of the underlay in userspace, faults that are on or off;
+//! - `logged`: programs whose logs are looked into;
 //! - `gateway`: programs of gateways are started, watched and ended, with a stand-in for meshtun;
 //! - `command`: the `netns-lab` program;
 //! - `compare`: a small comparison with the real meshtun;
@@ -17,6 +18,7 @@ mod firewall;
 mod gateway;
 mod lab;
 mod load;
+mod logged;
 mod openvpn;
 mod run;
 mod steady;
