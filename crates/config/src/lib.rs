@@ -11,6 +11,7 @@
 //! Nothing here touches the network or the clock, and only the key loaders and [`Program::check`] touch the file system.
 #![forbid(unsafe_code)]
 
+mod check;
 mod diagnostics;
 mod example;
 mod findings;
@@ -27,6 +28,7 @@ mod suggest;
 mod validate;
 mod view;
 
+pub use check::Checked;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use example::{example, reference};
 pub use findings::Severity;
@@ -34,5 +36,5 @@ pub use hooks::{HookEvent, HookTable, Hooks, Program, ProgramError};
 pub use key_file::KeyFileError;
 pub use key_text::KeyError;
 pub use keys::{PresharedKey, PublicKey, SecretKey};
-pub use model::{Checked, Cipher, Environment, Gateway, Host, Link, Mesh, Path, PathEnd, Probe, Software};
+pub use model::{Cipher, Environment, Gateway, Host, Link, Mesh, Path, PathEnd, Probe, Software};
 pub use view::{ChannelView, LinkView, PeerView, RemoteEndpoint, View, ViewError, link_local};

@@ -12,13 +12,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::diagnostics::Diagnostics;
-use crate::findings::Findings;
-use crate::findings::Severity;
 use crate::hooks::HookTable;
 use crate::keys::PublicKey;
-use crate::raw;
-use crate::validate::validate;
 
 /// A validated mesh: all gateways and all links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -200,17 +195,6 @@ pub struct Environment {
     pub version: [u64; 3],
 }
 
-/// What came of checking a file.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// The mesh; none exactly if there are errors.
-    pub mesh: Option<Mesh>,
-    /// Everything that must be mended, in order of the file.
-    pub errors: Diagnostics,
-    /// Everything that is likely not meant, in order of the file.
-    pub warnings: Diagnostics,
-}
-
 impl Default for Environment {
     /// Linux's default ephemeral range, 32768..=60999 (Documentation/networking/ip-sysctl.rst), and this version.
     fn default() -> Self {
@@ -227,26 +211,6 @@ impl Default for Environment {
 }
 
 impl Mesh {
-    /// Parses and validates `text`, against [`Environment::default`], and drops the warnings.
-    ///
-    /// # Errors
-    /// All errors of the file at once.
-    pub fn parse(file_name: &str, text: &str) -> Result<Mesh, Diagnostics> {
-        let checked = Mesh::check(file_name, text, &Environment::default());
-        checked.mesh.ok_or(checked.errors)
-    }
-
-    /// Parses and validates `text`; `file_name` is what the diagnostics call it, and its folder is
-    /// what relative key file names are relative to.
-    pub fn check(file_name: &str, text: &str, environment: &Environment) -> Checked {
-        let folder = std::path::Path::new(file_name).parent().unwrap_or(std::path::Path::new(""));
-        let mut findings = Findings::default();
-        let raw = raw::read(text, environment.version, &mut findings);
-        let mesh = raw.and_then(|raw| validate(&raw, folder, environment, &mut findings));
-        let diagnostics = |severity| Diagnostics::new(file_name, text, &findings, severity);
-        Checked { mesh, errors: diagnostics(Severity::Error), warnings: diagnostics(Severity::Warning) }
-    }
-
     /// The gateway of this name.
     pub fn gateway(&self, name: &str) -> Option<&Gateway> {
         self.gateways.iter().find(|gateway| gateway.name == name)

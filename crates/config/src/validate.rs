@@ -7,6 +7,7 @@
 mod gateway;
 mod link;
 mod network;
+mod overlap;
 mod paths;
 mod place;
 mod ports;
@@ -33,7 +34,7 @@ pub(crate) fn validate(
     let defaults = Defaults::check(&raw.defaults, folder, findings);
     let gateways = Gateways::check(&raw.gateways, &raw.defaults.common.hooks, findings);
     let links = link::check(&raw.links, &defaults, &gateways, folder, findings);
-    network::check(&gateways, findings);
+    overlap::check(&gateways, findings);
     site::check(&gateways, findings);
     link::check_names(&links, findings);
     link::check_linked(&gateways, &links, findings);

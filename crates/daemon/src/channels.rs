@@ -1,16 +1,11 @@
 //! Channels made from the view: sockets, devices, halves, conversations.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use meshtun_config::{ChannelView, Cipher, Host, LinkView, Probe, RemoteEndpoint, View};
 use meshtun_dataplane::{
     ChannelId, ChannelParts as Halves, ClampMss, Command, Counters, DataPlane, Filter, Format, Transport,
 };
-use meshtun_netlink::Way;
 use meshtun_proto::{
     Suite,
     channel::{Channel as Conversation, ChannelConfig, Peer, liveness::Settings},
@@ -76,12 +71,6 @@ pub(crate) fn bind_one(link: &LinkView, channel: &ChannelView) -> Result<Udp, Er
 /// The underlay's address and device may come later than we do, or go for a while.
 fn udp_options(channel: &ChannelView) -> UdpOptions {
     UdpOptions { free: true, device: channel.underlay_device.clone(), ..UdpOptions::new(channel.local) }
-}
-
-/// The way that a channel's datagrams take to this address of its peer.
-pub(crate) fn way(channel: &ChannelView, to: IpAddr) -> Way {
-    let from = Some(channel.local.ip()).filter(|from| !from.is_unspecified() && from.is_ipv4() == to.is_ipv4());
-    Way { to, from, device: channel.underlay_device.clone() }
 }
 
 fn not_bound(link: &LinkView, channel: &ChannelView, error: BindError) -> Error {

@@ -35,6 +35,7 @@ mod surroundings;
 mod underlay;
 mod underload;
 mod view;
+mod way;
 
 #[cfg(test)]
 mod fixtures;

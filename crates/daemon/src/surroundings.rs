@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshtun_config::{ChannelView, Host, LinkView, View};
 use meshtun_netlink::{Desired, Network, NetworkError, Route, Way};
 
-use crate::{alarms, channels, prefixes::prefixes};
+use crate::{alarms, prefixes::prefixes, way::way};
 
 /// What the plan depends on and the mesh file does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) async fn look(network: &Network, view: &View) -> Result<(Surroundings
 /// The MTUs of the ways that a link's channels take to addresses of the file, and whether they go over IPv4.
 async fn underlay_mtus(network: &Network, link: &LinkView) -> Result<Vec<(u16, bool)>, NetworkError> {
     let fixed = |channel: &ChannelView| match channel.remote.as_ref()?.host {
-        Host::Address(address) => Some(channels::way(channel, address)),
+        Host::Address(address) => Some(way(channel, address)),
         Host::Name(_) => None,
     };
     let ways: BTreeSet<Way> = link.channels.iter().filter_map(fixed).collect();

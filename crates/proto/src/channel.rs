@@ -25,6 +25,7 @@ use crate::noise::Peering;
 use crate::tai64n::Tai64n;
 use crate::{LocalIdentity, Suite};
 
+mod greeting;
 mod handshake;
 mod hello;
 mod leaving;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::gateway::Gateways;
 use super::paths::Path;
 use super::probe::ProbeKeys;
+use super::scalar::DEVICE_NAME_BYTES;
 use super::{paths, scalar};
 use crate::findings::{Findings, List, Located, Span};
 use crate::hooks::HookTable;
@@ -17,9 +18,6 @@ pub(super) const CHANNELS: i64 = 256;
 
 /// Channels of a link whose ports derive: the step between two gateways' derived ports.
 pub(super) const DERIVED_CHANNELS: u16 = 16;
-
-/// IFNAMSIZ less the zero byte (include/uapi/linux/if.h).
-pub(super) const DEVICE_NAME_BYTES: usize = 15;
 
 const CHANNELS_WHY: &str = "each channel is a UDP port, a session and a tun device; as many as cores serve well";
 

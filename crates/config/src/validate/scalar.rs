@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::link::DEVICE_NAME_BYTES;
 use crate::findings::{Findings, Located};
 use crate::model::{Cipher, Host, Software};
 use crate::suggest::nearest;
+
+/// IFNAMSIZ less the zero byte (include/uapi/linux/if.h).
+pub(super) const DEVICE_NAME_BYTES: usize = 15;
 
 /// The number if it is in the range; `why` says what the range stands on.
 pub(super) fn ranged<T: TryFrom<i64>>(

@@ -6,7 +6,7 @@ use meshtun_config::{ChannelView, Host, LinkView, View};
 use meshtun_netlink::{Actual, Network, NetworkError, Way};
 
 use super::first_and_more;
-use crate::{channels, view};
+use crate::{view, way::way};
 
 /// The way of a path, or of a link without paths, and the channels that take it.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ fn ways(view: &View) -> Vec<Taken<'_>> {
     let mut ways = BTreeMap::<(&str, Option<u16>, Way), Taken<'_>>::new();
     for (link, channel) in view::channels(view) {
         let Some(Host::Address(to)) = channel.remote.as_ref().map(|remote| &remote.host) else { continue };
-        let way = channels::way(channel, *to);
+        let way = way(channel, *to);
         let path = channel.path;
         let taken = ways.entry((&link.name, path, way.clone()));
         taken.or_insert(Taken { link, path, way, channels: Vec::new() }).channels.push(channel);

@@ -6,13 +6,13 @@ use meshtun_dataplane::{ChannelId, Command};
 use meshtun_proto::channel::path_mtu::RAISE_AFTER;
 
 use super::{Engine, pending::Then};
-use crate::{Error, channels, keeper::Survey, surroundings};
+use crate::{Error, keeper::Survey, surroundings, way::way};
 
 impl Engine {
     /// The kernel refused a datagram of this size on this channel: the link's devices get an MTU that fits.
     pub(super) fn lower_mtu(&mut self, id: ChannelId, datagram: usize, now: Instant) {
         let Some(channel) = self.channels.get(&id) else { return };
-        let way = channel.endpoint.current().map(|endpoint| channels::way(&channel.view, endpoint.ip()));
+        let way = channel.endpoint.current().map(|endpoint| way(&channel.view, endpoint.ip()));
         let asks = |then: &Then| matches!(then, Then::Lower { channel, .. } if *channel == id);
         match way {
             _ if self.pending.values().any(asks) => {}

@@ -4,6 +4,7 @@ mod check;
 mod crypto;
 mod device;
 mod draft;
+mod entry;
 mod process;
 mod refused;
 mod routes;
@@ -19,6 +20,7 @@ mod values;
 mod without_effect;
 
 use draft::Draft;
+use entry::Entry;
 use table::Meaning;
 
 use super::Options;
@@ -130,7 +132,7 @@ fn take_known(draft: &mut Draft, directive: &Directive, optional: bool) {
     }
 }
 
-fn set(draft: &mut Draft, directive: &Directive, entry: &table::Entry) -> Result<(), String> {
+fn set(draft: &mut Draft, directive: &Directive, entry: &Entry) -> Result<(), String> {
     let (least, most) = entry.parameters;
     if directive.inline.is_some() {
         if !entry.inline {

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 use zerocopy::IntoBytes;
 use zeroize::Zeroizing;
 
-use super::hello::Greeting;
+use super::greeting::Greeting;
 use super::output::{Destination, Output};
 use super::sessions::Session;
 use super::timers::RETRY_EVERY;

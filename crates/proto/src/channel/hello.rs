@@ -15,6 +15,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::greeting::Greeting;
 use super::output::{Output, Unmatched};
 use super::sessions::Session;
 use super::{Channel, Peer};
@@ -22,21 +23,6 @@ use crate::control::Frame;
 
 /// The version of the hello, and with it of all control frames.
 pub const HELLO_VERSION: u8 = 2;
-
-/// How long each hello of a session waits for its answer: the first is repeated soon, in case it was lost, and the last
-/// waits for a slow path. Answers are apart.
-const HELLO_WAITS: [Duration; 3] =
-    [Duration::from_millis(300), Duration::from_millis(900), Duration::from_millis(1800)];
-/// All of them.
-const HELLOS_TAKE: Duration = Duration::from_secs(3);
-
-/// An exchange of hellos that goes on.
-pub(super) struct Greeting {
-    /// Hellos that were sent; as many as there may be if none is to be.
-    said: usize,
-    /// When the next one goes out or, when all were said, the exchange has failed.
-    next: Instant,
-}
 
 /// A peer's hello.
 struct Hello {
@@ -46,23 +32,6 @@ struct Hello {
     channel: u16,
     incarnation: u32,
     generation: u32,
-}
-
-impl Greeting {
-    /// When something is to be done about it.
-    pub(super) fn next(&self) -> Instant {
-        self.next
-    }
-
-    /// We initiated, and the first hello goes out at once.
-    pub(super) fn spoken(now: Instant) -> Self {
-        Greeting { said: 1, next: now + HELLO_WAITS[0] }
-    }
-
-    /// We answered, and wait for the peer's hello as long as it may repeat it.
-    fn awaited(now: Instant) -> Self {
-        Greeting { said: HELLO_WAITS.len(), next: now + HELLOS_TAKE }
-    }
 }
 
 /// Exchanges of hellos that may fail in a row without a word before a peer is taken for one that is not ours.
@@ -117,7 +86,7 @@ impl Channel {
 
     /// Repeats hellos that were not acknowledged, and gives up on those exchanges that failed.
     pub(super) fn go_on_greeting(&mut self, now: Instant) {
-        let is_due = |session: &Session| session.greeting.as_ref().is_some_and(|greeting| greeting.next <= now);
+        let is_due = |session: &Session| session.greeting.as_ref().is_some_and(|greeting| greeting.next() <= now);
         while let Some(index) = self.sessions.find(is_due) {
             self.greet_again(now, index);
         }
@@ -125,15 +94,13 @@ impl Channel {
 
     fn greet_again(&mut self, now: Instant, index: u32) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        match &mut session.greeting {
-            Some(greeting) if greeting.said < HELLO_WAITS.len() => {
-                greeting.next = now + HELLO_WAITS[greeting.said];
-                greeting.said += 1;
-                let ack = session.admitted;
-                self.say_hello(now, index, ack);
-            }
-            _ if session.admitted => self.leave_unheard(now, index),
-            _ => self.give_up(now, index, Unmatched::NoHello),
+        let admitted = session.admitted;
+        if session.greeting.as_mut().is_some_and(|greeting| greeting.repeat(now)) {
+            self.say_hello(now, index, admitted);
+        } else if admitted {
+            self.leave_unheard(now, index);
+        } else {
+            self.give_up(now, index, Unmatched::NoHello);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::session::{REJECT_AFTER, ReceiveKeys};
 
-use super::hello::Greeting;
+use super::greeting::Greeting;
 
 /// One session, as the control side knows it; its keys are with the halves.
 pub(super) struct Session {

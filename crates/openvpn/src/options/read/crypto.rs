@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{Cipher, Digest, KeyDirection, Secret, SecretSource},
     draft::Draft,
-    table::{Entry, set, set_inline},
+    entry::{Entry, set, set_inline},
     values,
 };
 use crate::directive::Directive;

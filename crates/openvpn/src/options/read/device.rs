@@ -3,7 +3,7 @@
 use super::{
     super::{IfconfigV6, Mssfix, MssfixCounts, Topology},
     draft::{Draft, MssfixDraft},
-    table::{Entry, set},
+    entry::{Entry, set},
     values,
 };
 use crate::directive::Directive;

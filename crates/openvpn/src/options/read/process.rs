@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{Daemon, LogFile, Management, ManagementAddress, UserSignal},
     draft::Draft,
-    table::{Entry, set},
+    entry::{Entry, set},
     values,
 };
 use crate::directive::Directive;

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use super::{
     super::{Destination, Route, RouteDelay, RouteGateway, RouteV6},
     draft::Draft,
-    table::{Entry, set},
+    entry::{Entry, set},
     values,
 };
 use crate::directive::Directive;

@@ -3,7 +3,7 @@
 use super::{
     super::{GatewayRedirect, Options, Script, ScriptSecurity},
     draft::Draft,
-    table::{Entry, set},
+    entry::{Entry, set},
     values,
 };
 use crate::directive::{self, Directive, MAX_WORDS};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     super::{Compression, Family, Local, MtuDiscovery, Protocol},
     draft::{Draft, RemoteDraft},
-    table::{Entry, set},
+    entry::{Entry, set},
     values,
 };
 use crate::directive::Directive;
