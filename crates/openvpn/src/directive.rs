@@ -8,6 +8,7 @@ mod file;
 mod inline;
 mod place;
 mod reader;
+mod secrecy;
 mod words;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub use place::Place;
 pub use reader::{MAX_DEPTH, Reading, read_arguments, read_file};
+pub(crate) use secrecy::{is_name, scrub};
 pub use words::{MAX_LINE, MAX_WORD, MAX_WORDS, WordError, Words, split};
 
 /// One option as it was written: its name and its parameters.

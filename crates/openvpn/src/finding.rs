@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::directive::Place;
+use crate::directive::{Place, scrub};
 
 /// One thing to say about a configuration, with the place that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Where it is; `None` when it is about what is missing.
     pub place: Option<Place>,
-    /// What it is and what to do about it, without place and full stop.
+    /// What it is and what to do about it, without place and full stop, and without anything that may be part of a key.
     pub text: String,
 }
 
@@ -40,18 +40,18 @@ impl Finding {
     /// Refused, because of what stands at a place.
     #[must_use]
     pub fn error(place: &Place, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place: Some(place.clone()), text: text.into() }
+        Self { severity: Severity::Error, place: Some(place.clone()), text: scrub(&text.into()).into_owned() }
     }
 
     /// Accepted, with a warning about what stands at a place.
     #[must_use]
     pub fn warning(place: &Place, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, place: Some(place.clone()), text: text.into() }
+        Self { severity: Severity::Warning, place: Some(place.clone()), text: scrub(&text.into()).into_owned() }
     }
 
     /// Accepted without effect, at a place.
     #[must_use]
     pub fn note(place: &Place, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, place: Some(place.clone()), text: text.into() }
+        Self { severity: Severity::Note, place: Some(place.clone()), text: scrub(&text.into()).into_owned() }
     }
 }

@@ -14,7 +14,7 @@ mod write;
 
 use std::{fmt, io};
 
-use crate::directive::Place;
+use crate::directive::{Place, scrub};
 
 pub use explain::Explained;
 
@@ -76,7 +76,7 @@ impl Decision {
                 distinct.push(place);
             }
         }
-        Self { places: distinct, text: text.into() }
+        Self { places: distinct, text: scrub(&text.into()).into_owned() }
     }
 }
 
@@ -114,9 +114,14 @@ pub fn import(wishes: &Wishes, open: &mut dyn FnMut(Side, &str) -> io::Result<Ve
     let there = channel::read_all(&wishes.there, Side::There, open);
     let (here, out_here) = left_out::sort(here, &mut decisions);
     let (there, out_there) = left_out::sort(there, &mut decisions);
+    let about_files = decisions.len();
     let mesh = group::group(here, there, wishes, &mut decisions);
     let channels = mesh.links.iter().map(|link| link.channels.len()).sum();
     let explained = explain::explain(&mesh, &out_here, &out_there);
     let text = write::write(&mesh, &out_here, &out_there, &mut decisions);
+    if channels == 0 {
+        // Nobody has to decide about a mesh that there is not.
+        decisions.truncate(about_files);
+    }
     Imported { mesh: (channels > 0).then_some(text), decisions, explained, channels }
 }

@@ -11,6 +11,7 @@ use crate::finding::Finding;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The lines of a text, each with its line end.
+#[derive(Clone)]
 pub(super) struct Lines<'a> {
     rest: &'a [u8],
     number: u32,
@@ -53,9 +54,11 @@ fn one(
     lines: &mut Lines<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Directive>, String> {
+    if let Some(text) = inline::stray_key(line, lines) {
+        return Err(text);
+    }
     if line.len() >= MAX_LINE {
-        let start = String::from_utf8_lossy(&line[..40]).into_owned();
-        return Err(format!("the line is longer than {} bytes, OpenVPN's limit: {start}…", MAX_LINE - 2));
+        return Err(format!("the line is longer than {} bytes, OpenVPN's limit", MAX_LINE - 2));
     }
     if line.contains(&0) {
         return Err("the line has a zero byte in it: is this a text file, in UTF-8?".to_owned());
@@ -81,9 +84,11 @@ fn one(
 
 /// Takes the text behind `<name>`, when that is what the directive is.
 fn with_inline(directive: Directive, lines: &mut Lines<'_>) -> Result<Directive, String> {
-    let Some(name) = inline::tag(&directive.name).filter(|_| directive.parameters.is_empty()) else {
-        return Ok(directive);
-    };
+    let Some(name) = inline::tag(&directive.name) else { return Ok(directive) };
+    if !directive.parameters.is_empty() {
+        inline::pass(lines, name);
+        return Err(format!("nothing may stand behind <{name}> on its line"));
+    }
     let text = inline::take(lines, name).ok_or_else(|| format!("<{name}> is not closed: </{name}> is missing"))?;
     let text = std::str::from_utf8(&text).map_err(|_| format!("what stands in <{name}> is not UTF-8 text"))?;
     Ok(Directive { name: name.to_owned(), inline: Some(Zeroizing::new(text.to_owned())), ..directive })

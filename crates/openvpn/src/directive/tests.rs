@@ -68,9 +68,9 @@ fn a_line_that_openvpn_refuses_is_refused() {
     ] {
         assert_eq!(words(line), Err(expected), "{line}");
     }
-    assert!(matches!(words(&"x".repeat(MAX_WORD + 1)), Err(WordError::TooLong(_))));
+    assert!(matches!(words(&"x".repeat(MAX_WORD + 1)), Err(WordError::TooLong)));
     assert!(words(&"x".repeat(MAX_WORD)).is_ok());
-    assert!(matches!(split(b"log \xff", MAX_WORDS), Err(WordError::NotText(_))));
+    assert!(matches!(split(b"log \xff", MAX_WORDS), Err(WordError::NotText)));
     assert!(split(b"log a # \xff", MAX_WORDS).is_ok(), "nobody reads a comment");
 }
 

@@ -38,11 +38,11 @@ pub enum WordError {
     #[error("the file ends with a backslash")]
     BackslashAtEnd,
     /// A word of more than [`MAX_WORD`] bytes.
-    #[error("a parameter is longer than {MAX_WORD} bytes: {0}…")]
-    TooLong(String),
+    #[error("a parameter is longer than {MAX_WORD} bytes")]
+    TooLong,
     /// A word that is no UTF-8.
-    #[error("a parameter is not UTF-8 text: {0}")]
-    NotText(String),
+    #[error("a parameter is not UTF-8 text")]
+    NotText,
 }
 
 /// Where in a line we are.
@@ -121,15 +121,14 @@ fn push(word: &mut Vec<u8>, byte: u8, escaped: bool) -> Result<(), WordError> {
         return Err(WordError::Backslash);
     }
     if word.len() == MAX_WORD {
-        return Err(WordError::TooLong(String::from_utf8_lossy(&word[..40]).into_owned()));
+        return Err(WordError::TooLong);
     }
     word.push(byte);
     Ok(())
 }
 
 fn finish(word: &mut Vec<u8>) -> Result<String, WordError> {
-    String::from_utf8(std::mem::take(word))
-        .map_err(|error| WordError::NotText(String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    String::from_utf8(std::mem::take(word)).map_err(|_| WordError::NotText)
 }
 
 /// A word so that [`split`] gives it back.

@@ -3,14 +3,18 @@
 use std::fmt;
 
 use super::{channel::Channel, fates, group::Mesh, left_out::LeftOut};
-use crate::{directive::Place, finding::Severity};
+use crate::{
+    directive::{Place, scrub},
+    finding::Severity,
+};
 
 /// One line of a file, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     /// The line.
     pub place: Place,
-    /// The directive, as it can be written; what could not be read is shown as `(unreadable)`.
+    /// The directive, as it can be written, without what may be part of a key; what could not be read is shown as
+    /// `(unreadable)`.
     pub directive: String,
     /// What became of it.
     pub fate: String,
@@ -45,8 +49,8 @@ fn lines(channel: &Channel, explained: &mut Vec<Explained>, fate: impl Fn(&crate
     let start = explained.len();
     explained.extend(channel.reading.directives.iter().map(|directive| Explained {
         place: directive.place.clone(),
-        directive: directive.to_string(),
-        fate: fate(directive),
+        directive: directive.shown(),
+        fate: scrub(&fate(directive)).into_owned(),
     }));
     // Lines that are no directives at all.
     let unreadable = channel.reading.findings.iter().filter(|finding| finding.severity == Severity::Error);

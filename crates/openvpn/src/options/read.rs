@@ -25,7 +25,7 @@ use table::Meaning;
 
 use super::Options;
 use crate::{
-    directive::{Directive, Reading},
+    directive::{Directive, Place, Reading, is_name},
     finding::{Finding, Severity},
 };
 
@@ -154,6 +154,9 @@ fn set(draft: &mut Draft, directive: &Directive, entry: &Entry) -> Result<(), St
 /// otherwise.
 fn unknown(draft: &mut Draft, directive: &Directive, optional: bool) {
     let name = &directive.name;
+    if !is_name(name) {
+        return strange(draft, directive, optional);
+    }
     let meant = suggest::nearest(name, table::names()).map(|name| format!(" (`{name}`?)")).unwrap_or_default();
     let finding = if optional {
         Finding::warning(
@@ -167,4 +170,16 @@ fn unknown(draft: &mut Draft, directive: &Directive, optional: bool) {
         Finding::error(&directive.place, text)
     };
     draft.findings.push(finding);
+}
+
+/// A line whose first word can be no option's name is not shown, as it may be of a key. Said once for a file: a key has many.
+fn strange(draft: &mut Draft, directive: &Directive, optional: bool) {
+    let Place { file, .. } = &directive.place;
+    if draft.strange.contains(file) {
+        return;
+    }
+    draft.strange.push(file.clone());
+    let text = "what stands here is no option; it is not shown, as it may be part of a key, nor are lines like it below: the text of a key stands between lines with <secret> and </secret>";
+    let severity = if optional { Severity::Warning } else { Severity::Error };
+    draft.findings.push(Finding { severity, place: Some(directive.place.clone()), text: text.to_owned() });
 }

@@ -1,6 +1,6 @@
 //! Options on their way: what directives said, before defaults that depend on others and before checks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
@@ -8,7 +8,7 @@ use super::super::{
     Family, Management, Mssfix, MssfixCounts, Options, PingTimeout, Protocol, Secret, SecretSource, Status,
 };
 use crate::{
-    directive::{Directive, Place},
+    directive::{Directive, Place, scrub},
     finding::Finding,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Draft {
     pub(super) ignored: Vec<String>,
     /// `setenv FORWARD_COMPATIBLE 1`.
     pub(super) forward_compatible: bool,
+    /// Files, the command line among them, in which a line was found that is no option at all.
+    pub(super) strange: Vec<Option<Arc<str>>>,
     /// Names of directives that were wrong, so that nothing is said to be missing that is there.
     pub(super) wrong: Vec<String>,
     /// Directives that only TLS has.
@@ -114,6 +116,7 @@ impl Draft {
             foreign_options: 0,
             ignored: Vec::new(),
             forward_compatible: false,
+            strange: Vec::new(),
             wrong: Vec::new(),
             tls: Vec::new(),
             server: Vec::new(),
@@ -144,7 +147,11 @@ impl Draft {
 
     /// An error about the last directive of that name.
     pub(super) fn error_at(&mut self, name: &str, text: impl Into<String>) {
-        let finding = Finding { severity: crate::finding::Severity::Error, place: self.place(name), text: text.into() };
+        let finding = Finding {
+            severity: crate::finding::Severity::Error,
+            place: self.place(name),
+            text: scrub(&text.into()).into_owned(),
+        };
         self.findings.push(finding);
     }
 
