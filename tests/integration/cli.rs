@@ -3,6 +3,7 @@
 mod files;
 mod import;
 mod keys;
+mod openvpn;
 mod texts;
 
 use std::{

@@ -17,18 +17,22 @@ use crate::{
     notify::Notifier,
     privileges,
     process::Process,
+    question,
 };
 
 /// Exit codes (error.h).
-const GOOD: u8 = 0;
-const ERROR: u8 = 1;
+pub(crate) const GOOD: u8 = 0;
+pub(crate) const ERROR: u8 = 1;
 
 /// Runs a process with these arguments, the program's name not among them, until it ends; the exit code.
 ///
 /// To be called while there is one thread: with `daemon` the process forks.
 pub fn run(arguments: &[String]) -> u8 {
-    let source = Source::new(arguments);
     let log = Log::new();
+    if let Some(code) = question::answer(arguments, &log) {
+        return code;
+    }
+    let source = Source::new(arguments);
     let configuration = match source.read() {
         Ok(configuration) => configuration,
         Err(refused) => return refuse(&refused, &log),
@@ -56,32 +60,36 @@ fn refuse(refused: &Refused, log: &Log) -> u8 {
     let mut errors: Vec<String> = told_errors(findings);
     errors.push("Use --help for more information.".to_owned());
     errors.iter().for_each(|line| log.say(Level::ERROR, line));
-    if let Some(file) = &options.log {
-        enter(options, log);
+    if let Some(file) = options.log.as_ref().filter(|_| enter(options).is_ok()) {
         log.redirect(file);
         errors.iter().for_each(|line| log.say(Level::ERROR, line));
     }
     ERROR
 }
 
-/// The lines for what is wrong with a configuration.
+/// The lines for what is wrong with a configuration, of which there are a few.
 pub(crate) fn told_errors(findings: &[Finding]) -> Vec<String> {
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-    errors.map(|finding| format!("Options error: {finding}")).collect()
+    /// A file that is none has an error on each line.
+    const MOST: usize = 10;
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let mut lines: Vec<String> = errors.iter().take(MOST).map(|finding| format!("Options error: {finding}")).collect();
+    if errors.len() > MOST {
+        lines.push(format!("Options error: and {} more", errors.len() - MOST));
+    }
+    lines
 }
 
-fn enter(options: &Options, log: &Log) {
-    if let Some(directory) = &options.cd
-        && let Err(error) = std::env::set_current_dir(directory)
-    {
-        log.warning(format_args!("cd to '{directory}' failed: {}", told(&error)));
-    }
+/// `cd`. Names would lead elsewhere without it.
+fn enter(options: &Options) -> Result<(), Fatal> {
+    let Some(directory) = &options.cd else { return Ok(()) };
+    let failed = |error| Fatal::new(format_args!("cd to '{directory}' failed: {}", told(&error)));
+    std::env::set_current_dir(directory).map_err(failed)
 }
 
 fn start(configuration: Configuration, source: Source, log: &Log) -> Result<(), Fatal> {
     let options = &configuration.options;
     log.configure(options);
-    enter(options, log);
+    enter(options)?;
     if let Some(file) = &options.log {
         log.redirect(file);
     }
@@ -172,5 +180,21 @@ impl Drop for PidFile {
             // Without the rights it had, the process may be unable to.
             let _left_behind = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_errors_the_first_are_told() {
+        let error = Finding { severity: Severity::Error, place: None, text: "wrong".to_owned() };
+        let warning = Finding { severity: Severity::Warning, ..error.clone() };
+        let told = |count| told_errors(&[vec![warning.clone(); 3], vec![error.clone(); count]].concat());
+        assert_eq!(told(2), ["Options error: wrong", "Options error: wrong"]);
+        assert_eq!(told(10).len(), 10);
+        assert_eq!(told(500).len(), 11);
+        assert_eq!(told(500)[10], "Options error: and 490 more");
     }
 }

@@ -13,6 +13,8 @@ use meshtun_openvpn::{
 };
 use zeroize::Zeroizing;
 
+use crate::log::told;
+
 /// A configuration that can be run.
 #[derive(Debug)]
 pub(crate) struct Configuration {
@@ -43,12 +45,25 @@ impl Source {
         Source { arguments: arguments.to_vec(), start: std::env::current_dir().unwrap_or_default() }
     }
 
+    /// What is wrong with the directory of `cd`, if anything is.
+    fn cannot_enter(&self, options: &Options) -> Option<Finding> {
+        let directory = options.cd.as_deref()?;
+        // The dot asks for the right to enter.
+        let error = std::fs::metadata(self.start.join(directory).join(".")).err()?;
+        let text = format!("`cd`: cd to '{directory}' failed: {}", told(&error));
+        Some(Finding { severity: Severity::Error, place: options.places.get("cd").cloned(), text })
+    }
+
     /// Reads everything.
     pub(crate) fn read(&self) -> Result<Configuration, Box<Refused>> {
         let reading = read_arguments(&self.arguments, &mut |name| open(&self.start.join(name), name));
         let parsed = Options::read(&reading);
         let refused = parsed.is_refused();
         let (options, mut findings) = (parsed.options, parsed.findings);
+        if let Some(finding) = self.cannot_enter(&options) {
+            // What lies there cannot be found either.
+            return Err(Box::new(Refused { options, findings: vec![finding] }));
+        }
         if refused {
             return Err(Box::new(Refused { options, findings }));
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `question` | `--version` and others that run nothing |
 //! | `boot` | from the command line to a process, everything before there are threads |
 //! | `process` | sessions one after the other, until a signal ends it |
 //! | `path`, `wire` | the way of packets, what seals and opens them |
@@ -22,6 +23,7 @@ mod notify;
 mod path;
 mod privileges;
 mod process;
+mod question;
 mod script;
 mod signals;
 mod status;

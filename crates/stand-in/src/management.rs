@@ -10,6 +10,7 @@ use meshtun_openvpn::{
     options::Management as Settings,
     text::{Command, History, Level, MANAGEMENT_VERSION, Notice, Statistics, Thrown, help, parse_command},
 };
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub(crate) use self::state::{Ends, State};
@@ -275,7 +276,8 @@ impl Management {
     }
 
     fn judge_password(&mut self, line: &str) {
-        let right = self.password.as_ref().is_some_and(|password| password.as_str() == line);
+        let right =
+            self.password.as_ref().is_some_and(|password| bool::from(password.as_bytes().ct_eq(line.as_bytes())));
         let Some(client) = &mut self.client else { return };
         if right {
             client.admit();

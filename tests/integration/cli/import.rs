@@ -70,3 +70,17 @@ fn import_of_nothing_that_fits_is_an_error_with_reasons() {
     let missing = path(&folder, "missing.conf");
     assert!(complaint(run(&["import", &missing]), 78).contains("missing.conf: No such file"));
 }
+
+#[test]
+fn import_of_a_file_that_is_no_configuration_asks_for_nothing_else() {
+    let folder = directory();
+    let key = path(&folder, "nq.key");
+    let digits = "1582dc64f2b4a2f1c3d4e5f60718293a\n";
+    fs::write(&key, format!("-----BEGIN OpenVPN Static key V1-----\n{digits}-----END OpenVPN Static key V1-----\n"))
+        .expect("it can be written");
+    let output = run(&["import", &key, "--explain"]);
+    let (said, complained) = (text(output.stdout), text(output.stderr));
+    assert!(!output.status.success() && complained.contains("nothing was written"), "{complained}");
+    assert_eq!(complained.lines().filter(|line| line.starts_with("- ")).count(), 1, "{complained}");
+    assert!(!said.contains("1582dc") && !complained.contains("1582dc"), "{said}{complained}");
+}

@@ -1,11 +1,16 @@
 //! The text of a static key.
 
+use std::fmt::{self, Write};
+
 use zeroize::Zeroizing;
 
 use super::{HALF, KeyError, StaticKey, WHOLE};
 
 const HEADER: &[u8] = b"-----BEGIN OpenVPN Static key V1-----";
 const FOOTER: &[u8] = b"-----END OpenVPN Static key V1-----";
+
+/// Bytes on one line of a file.
+const LINE: usize = 16;
 
 impl StaticKey {
     /// Reads a key file, or inline text. What stands before the header and behind the footer counts for nothing, nor do
@@ -34,6 +39,22 @@ impl StaticKey {
         }
         digits.key(last)?;
         Err(KeyError::NoFooter { line: last, found: digits.found })
+    }
+
+    /// The text of a key file, in OpenVPN's form.
+    #[must_use]
+    pub fn text(&self) -> Zeroizing<String> {
+        let bits = self.halves * HALF * 8;
+        // As long as it will be, so that no part of it is left behind where it would have grown.
+        let mut text = Zeroizing::new(String::with_capacity(1024));
+        let mut put = |part: fmt::Arguments<'_>| text.write_fmt(part).expect("a string takes all");
+        put(format_args!("#\n# {bits} bit OpenVPN static key\n#\n{}\n", String::from_utf8_lossy(HEADER)));
+        for line in self.bytes[..self.halves * HALF].chunks(LINE) {
+            line.iter().for_each(|byte| put(format_args!("{byte:02x}")));
+            put(format_args!("\n"));
+        }
+        put(format_args!("{}\n", String::from_utf8_lossy(FOOTER)));
+        text
     }
 
     /// A key of 256 bytes as they stand in the file.

@@ -72,6 +72,13 @@ fn what_openvpn_reads_is_read() {
 }
 
 #[test]
+fn a_key_is_written_as_openvpn_writes_it() {
+    let key = StaticKey::from_bytes(&counted());
+    assert_eq!(key.text().as_str(), file(&counted()));
+    assert!(parse(&key.text()) == Ok(key));
+}
+
+#[test]
 fn a_damaged_file_is_refused_with_its_line() {
     let body = digits(&counted());
     let short = |bytes| format!("{HEADER}{}{FOOTER}", digits(&counted()[..bytes]));
