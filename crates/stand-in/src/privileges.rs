@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use meshtun_openvpn::options::Options;
-use meshtun_sys::identity;
+use meshtun_sys::{identity, process::raise_process_limit};
 
 use crate::{
     fatal::Fatal,
@@ -94,8 +94,11 @@ impl Privileges {
     }
 }
 
-/// `nice`, `mlock`: at the start.
+/// `nice`, `mlock`, and room for the threads of whom it becomes: at the start.
 pub(crate) fn settle(options: &Options, log: &Log) {
+    if let Some(warning) = cramped(options, raise_process_limit()) {
+        log.warning(warning);
+    }
     if let Some(by) = options.nice.filter(|by| *by != 0) {
         match identity::change_priority(by) {
             Ok(_) => log.info(format_args!("nice {by} succeeded")),
@@ -107,5 +110,42 @@ pub(crate) fn settle(options: &Options, log: &Log) {
             Ok(()) => log.info("mlockall call succeeded"),
             Err(error) => log.warning(format_args!("WARNING: mlockall call failed: {}", told(&error))),
         }
+    }
+}
+
+/// What there is to say of a limit on processes. It counts those of all programs of a user together, threads among them; with
+/// the rights to go over it (root's) it does not count.
+fn cramped(options: &Options, limit: Option<u64>) -> Option<String> {
+    /// Ten links of four channels with two scripts at a time.
+    const ENOUGH: u64 = 200;
+    let user = options.user.as_deref().filter(|user| *user != "root")?;
+    let limit = limit.filter(|limit| *limit < ENOUGH)?;
+    Some(format!(
+        "WARNING: user '{user}' may have {limit} processes and threads in all (RLIMIT_NPROC), and each process like this one has \
+         4: beyond that no script can be run. Set LimitNPROC=infinity in the unit"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use meshtun_openvpn::directive::read_file;
+
+    use super::*;
+
+    fn options(more: &str) -> Options {
+        let text = format!("dev tun\nsecret k\n{more}");
+        Options::read(&read_file("a", text.as_bytes(), &mut |_| unreachable!("nothing is named"))).options
+    }
+
+    #[test]
+    fn a_user_with_little_room_for_threads_is_warned_of() {
+        let debians = cramped(&options("user nobody"), Some(10)).unwrap();
+        assert!(
+            debians.contains("user 'nobody' may have 10 processes") && debians.contains("LimitNPROC="),
+            "{debians}"
+        );
+        assert_eq!(cramped(&options("user nobody"), None), None);
+        assert_eq!(cramped(&options("user nobody"), Some(31_000)), None);
+        assert_eq!(cramped(&options(""), Some(10)), None, "nothing holds root back");
     }
 }

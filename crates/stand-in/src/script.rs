@@ -5,7 +5,11 @@ use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus};
 use meshtun_openvpn::options::{Script, ScriptSecurity};
 use meshtun_sys::process;
 
-use crate::{environment::Environment, fatal::Fatal, log::Log};
+use crate::{
+    environment::Environment,
+    fatal::Fatal,
+    log::{Log, told},
+};
 
 /// Runs scripts, if it may.
 #[derive(Debug)]
@@ -76,13 +80,28 @@ impl Scripts {
         let argv: Vec<String> = script.argv.iter().chain(arguments).cloned().collect();
         match execute(&argv, environment).await {
             Ok(status) => judged(status),
-            Err(_) => Some("could not execute external program".to_owned()),
+            Err(error) => {
+                self.log.warning(why_not(&script.argv[0], &error));
+                Some("could not execute external program".to_owned())
+            }
         }
     }
 }
 
 async fn execute(argv: &[String], environment: &Environment) -> io::Result<ExitStatus> {
     tokio::process::Command::from(process::exactly(argv, environment.iter())?).status().await
+}
+
+/// Why a program could not be started, and what to do.
+fn why_not(program: &str, error: &io::Error) -> String {
+    let way_on = match error.kind() {
+        io::ErrorKind::NotFound => ": is it there, and the program that its first line names?",
+        io::ErrorKind::PermissionDenied => ": may it be run by this user?",
+        // fork(2) and execve(2), EAGAIN: RLIMIT_NPROC, or as many tasks as the control group may have.
+        io::ErrorKind::WouldBlock => ": this user has too many processes: raise LimitNPROC= and TasksMax= in the unit",
+        _ => "",
+    };
+    format!("WARNING: '{program}' cannot be run: {}{way_on}", told(error))
 }
 
 /// What is wrong with how a program ended; nothing if it ended well (run_command.c, `system_error_message`).
@@ -106,6 +125,14 @@ pub(crate) fn command_line(script: &Script, arguments: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_told_with_the_reason() {
+        let too_many = why_not("/etc/openvpn/up.pl", &io::Error::from_raw_os_error(11));
+        assert!(too_many.starts_with("WARNING: '/etc/openvpn/up.pl' cannot be run: Resource temporarily unavailable"));
+        assert!(too_many.contains("(errno=11)") && too_many.contains("LimitNPROC="), "{too_many}");
+        assert!(why_not("up", &io::Error::from_raw_os_error(2)).contains("is it there"));
+    }
 
     #[test]
     fn endings_are_told_as_openvpn_tells_them() {

@@ -113,8 +113,17 @@ pub fn effective_uid() -> u32 {
 /// Raises this process's limit on open files as far as it may go without privilege, and gives the limit that holds from
 /// here on; `None` where there is none. Children inherit it.
 pub fn raise_open_files_limit() -> Option<u64> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+    raise(Resource::Nofile)
+}
+
+/// The same with the limit on processes and threads, which counts those of all programs of this process's user together.
+pub fn raise_process_limit() -> Option<u64> {
+    raise(Resource::Nproc)
+}
+
+fn raise(resource: Resource) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    match setrlimit(resource, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
         Err(_) => current,
     }
@@ -138,9 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_on_open_files_goes_up_to_the_hard_one() {
+    fn limits_go_up_to_the_hard_ones() {
         let raised = raise_open_files_limit();
         let limit = getrlimit(Resource::Nofile);
+        assert_eq!((raised, limit.current), (limit.maximum, limit.maximum));
+        let raised = raise_process_limit();
+        let limit = getrlimit(Resource::Nproc);
         assert_eq!((raised, limit.current), (limit.maximum, limit.maximum));
     }
 
