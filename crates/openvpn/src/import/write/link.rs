@@ -29,7 +29,11 @@ pub(super) fn write(page: &mut Page<'_>, mesh: &Mesh, link: &Link) {
         .expect("a string takes all");
     if !link.devices.is_empty() {
         let devices = link.devices.iter().cloned().collect::<Vec<_>>().join(", ");
-        page.comment("", &format!("OpenVPN's devices are {devices}: this name keeps clear of them while both run"));
+        let devices = match link.devices.len() {
+            1 => format!("OpenVPN's device is {devices}: this name keeps clear of it while both run"),
+            _ => format!("OpenVPN's devices are {devices}: this name keeps clear of them while both run"),
+        };
+        page.comment("", &devices);
     }
     page.line("name", quoted(&link.name));
     page.line("channels", link.channels.len());
@@ -62,15 +66,13 @@ fn write_ports(page: &mut Page<'_>, mesh: &Mesh, link: &Link) {
         page.line("ports", "[28672, 28672]");
     } else {
         let text = "let UDP through the firewall: at each gateway from port 16384 + 16 × the other's number on, one for each channel";
-        page.decide(
-            [],
-            &format!(
-                "{text}; here {} to {}",
-                16384 + 16 * (link.peer + 1),
-                16384 + 16 * (link.peer + 1) + channels - 1
-            ),
-        );
+        page.decide([], &format!("{text}; here {}", ports(16384 + 16 * (link.peer + 1), channels)));
     }
+}
+
+/// `16416`, or `16416 to 16419`.
+fn ports(first: usize, count: usize) -> String {
+    if count == 1 { first.to_string() } else { format!("{first} to {}", first + count - 1) }
 }
 
 /// `paths` and `deal`, where channels are bound to different addresses or devices here.
