@@ -34,7 +34,7 @@ pub struct Start {
     pub now: u32,
     /// What a predecessor kept.
     pub persisted: Persisted,
-    /// Random, and used for nothing else.
+    /// Random, and used for nothing but this session: IVs come from it, and the number of its first packet in fragments.
     pub seed: [u8; 32],
 }
 

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use meshtun_netlink::{Network, PlainRoute, Reach};
-use meshtun_openvpn::options::{Destination, Ifconfig, Options, Route, RouteV6};
+use meshtun_openvpn::{
+    options::{Destination, Ifconfig, Options, Route, RouteV6},
+    text::Level,
+};
 
 use crate::{environment::Environment, log::Log};
 
@@ -93,7 +96,7 @@ impl Routes {
     pub(crate) async fn add(&mut self, options: &Options, device: &str, network: &Network, log: &Log) -> bool {
         let mut all = true;
         for route in self.v4.iter().chain(&self.v6) {
-            log.info(route.told("add", device, options.route_table));
+            log.say(Level::ROUTE, route.told("add", device, options.route_table));
             let plain = route.plain(device, options.route_table);
             match network.add_plain_route(&plain).await {
                 Ok(true) => self.added.push(plain),
@@ -112,7 +115,7 @@ impl Routes {
         let known: Vec<Resolved> = self.v4.iter().chain(&self.v6).copied().collect();
         for plain in std::mem::take(&mut self.added) {
             if let Some(route) = known.iter().find(|route| route.plain(device, options.route_table) == plain) {
-                log.info(route.told("del", device, options.route_table));
+                log.say(Level::ROUTE, route.told("del", device, options.route_table));
             }
             if let Err(error) = network.delete_plain_route(&plain).await {
                 log.warning(format_args!("ERROR: Linux route delete command failed: {error}"));

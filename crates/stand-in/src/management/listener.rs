@@ -42,7 +42,8 @@ impl Listener {
     fn open_tcp(host: &str, port: u16, open: bool, log: &Log) -> Result<Listener, Fatal> {
         if open {
             log.warning(
-                "WARNING: Using --management on a TCP port WITHOUT passwords is STRONGLY discouraged and considered insecure",
+                "WARNING: Using --management on a TCP port WITHOUT passwords is STRONGLY discouraged and considered insecure: \
+                 take `management PATH unix`, or name a file with a password",
             );
         }
         let failed = |error: io::Error| {

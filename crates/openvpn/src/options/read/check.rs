@@ -218,10 +218,6 @@ fn management(draft: &mut Draft) {
             "management",
             "`management-client-user` and `management-client-group` are for `management PATH unix`",
         );
-    } else if over_tcp && management.password_file.is_none() {
-        let text = "`management` on a port without a password lets every user of this machine (or network) in: take `management PATH unix`, or name a file with a password";
-        let finding = Finding { severity: Severity::Warning, place: draft.place("management"), text: text.to_owned() };
-        draft.findings.push(finding);
     }
 }
 

@@ -9,15 +9,15 @@ use super::{
 use crate::directive::{self, Directive, MAX_WORDS};
 
 pub(super) const ENTRIES: &[Entry] = &[
-    set("up", 1, 15, |draft, d| script(draft, d, |options| &mut options.up)),
-    set("down", 1, 15, |draft, d| script(draft, d, |options| &mut options.down)),
-    set("ipchange", 1, 15, |draft, d| {
+    set("up", 0, 15, |draft, d| script(draft, d, |options| &mut options.up)),
+    set("down", 0, 15, |draft, d| script(draft, d, |options| &mut options.down)),
+    set("ipchange", 0, 15, |draft, d| {
         // A comma stands for a space (options.c).
         let d = Directive { parameters: d.parameters.iter().map(|p| p.replace(',', " ")).collect(), ..d.clone() };
         script(draft, &d, |options| &mut options.ipchange)
     }),
-    set("route-up", 1, 15, |draft, d| script(draft, d, |options| &mut options.route_up)),
-    set("route-pre-down", 1, 15, |draft, d| script(draft, d, |options| &mut options.route_pre_down)),
+    set("route-up", 0, 15, |draft, d| script(draft, d, |options| &mut options.route_up)),
+    set("route-pre-down", 0, 15, |draft, d| script(draft, d, |options| &mut options.route_pre_down)),
     set("up-delay", 0, 0, |draft, _| {
         draft.options.up_delay = true;
         Ok(())
@@ -60,8 +60,13 @@ fn script(
     directive: &Directive,
     place: fn(&mut Options) -> &mut Option<Script>,
 ) -> Result<(), String> {
-    let [text] = directive.parameters.as_slice() else {
-        return Err("a program with arguments of its own is one parameter: put quotation marks around it".to_owned());
+    let text = match directive.parameters.as_slice() {
+        [] => return Err("it takes one parameter, not 0".to_owned()),
+        [text] => text,
+        _ => {
+            let text = "a program with arguments of its own is one parameter: put quotation marks around it";
+            return Err(text.to_owned());
+        }
     };
     let words = directive::split(text.as_bytes(), MAX_WORDS).map(|found| found.words).unwrap_or_default();
     let argv = if words.is_empty() { vec![text.clone()] } else { words };

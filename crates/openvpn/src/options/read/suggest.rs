@@ -1,8 +1,14 @@
 //! What somebody may have meant.
 
-/// The known name that is at most two slips of the pen away, the nearest first.
+/// The known name that is at most two slips of the pen away, the nearest first; of a short name every third character may be
+/// wrong.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|candidate| (distance(name, candidate), candidate)).filter(|&(slips, _)| slips <= 2).min().map(|(_, c)| c)
+    let most = (name.chars().count() / 3).min(2);
+    known
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|&(slips, _)| slips <= most)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Characters to insert, take out or change.
@@ -26,9 +32,10 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_found_and_a_far_one_is_not() {
-        let known = || ["ping", "ping-restart", "persist-tun"].into_iter();
+        let known = || ["ping", "ping-restart", "persist-tun", "log", "ca"].into_iter();
         assert_eq!(nearest("ping-restrat", known()), Some("ping-restart"));
         assert_eq!(nearest("pin", known()), Some("ping"));
         assert_eq!(nearest("persist-everything", known()), None);
+        assert_eq!([nearest("foo", known()), nearest("bar", known()), nearest("cb", known())], [None; 3]);
     }
 }
