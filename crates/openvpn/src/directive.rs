@@ -32,6 +32,8 @@ pub struct Directive {
     pub name: String,
     /// What follows the name on its line. Empty with inline text.
     pub parameters: Vec<String>,
+    /// The value of `setenv`, when that is no UTF-8 text; the parameter is text like it then.
+    pub raw_value: Option<Vec<u8>>,
     /// The text of `<name>` … `</name>`, line ends included.
     pub inline: Option<Zeroizing<String>>,
 }

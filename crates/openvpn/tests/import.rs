@@ -168,3 +168,13 @@ fn decisions_stand_in_the_file_too() {
         }
     }
 }
+
+#[test]
+fn one_port_and_one_device_are_named_as_one() {
+    let text = b"dev nq1\ndev-type tun\nlport 6011\nremote 203.0.113.2 6001\nsecret nq.key\ncipher AES-256-CBC\n";
+    let here = vec![Source { name: "nq1.conf".to_owned(), text: text.to_vec().into() }];
+    let imported = import(&Wishes { here, ..Wishes::default() }, &mut |_, _| Err(io::Error::other("no such file")));
+    let mesh = imported.mesh.unwrap();
+    assert!(mesh.contains("OpenVPN's device is nq1"), "{mesh}");
+    assert!(mesh.contains("here 16416\n"), "{mesh}");
+}

@@ -8,14 +8,19 @@ use meshtun_openvpn::options::{Ifconfig, Options, Protocol};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     /// In the order in which they were set.
-    variables: Vec<(String, String)>,
+    variables: Vec<(String, Vec<u8>)>,
 }
 
 impl Environment {
     /// Sets a variable. What cannot be in a name, and control characters in a value, are left out.
     pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.set_raw(name, value.to_string().as_bytes());
+    }
+
+    /// As [`Self::set`], with a value that need not be text.
+    fn set_raw(&mut self, name: &str, value: &[u8]) {
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let value = value.to_string().replace(|c: char| c.is_ascii_control(), "");
+        let value = value.iter().copied().filter(|byte| !byte.is_ascii_control()).collect();
         self.variables.retain(|(other, _)| *other != name);
         self.variables.push((name, value));
     }
@@ -42,8 +47,8 @@ impl Environment {
     }
 
     /// In the order in which a program is given them: the latest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables.iter().rev().map(|(name, value)| (name.as_str(), value.as_str()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.variables.iter().rev().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 }
 
@@ -51,7 +56,7 @@ impl Environment {
 /// seconds since 1970.
 pub(crate) fn of_process(options: &Options, started: u64, pid: u32) -> Environment {
     let mut environment = Environment::default();
-    options.environment.iter().for_each(|(name, value)| environment.set(name, value));
+    options.environment.iter().for_each(|(name, value)| environment.set_raw(name, value));
     environment.set_some("config", options.config.as_ref());
     environment.set("verb", options.verb);
     environment.set("daemon", u8::from(options.daemon.is_some()));
@@ -110,6 +115,10 @@ mod tests {
         environment
     }
 
+    fn pairs(environment: &Environment) -> Vec<(&str, &str)> {
+        environment.iter().map(|(name, value)| (name, std::str::from_utf8(value).unwrap())).collect()
+    }
+
     fn names(environment: &Environment) -> Vec<&str> {
         environment.iter().map(|(name, _)| name).collect()
     }
@@ -117,7 +126,7 @@ mod tests {
     #[test]
     fn what_was_set_last_comes_first_and_what_is_set_again_moves_there() {
         let environment = of(&[("a", "1"), ("b", "2"), ("c", "3"), ("a", "4")]);
-        assert_eq!(environment.iter().collect::<Vec<_>>(), [("a", "4"), ("c", "3"), ("b", "2")]);
+        assert_eq!(pairs(&environment), [("a", "4"), ("c", "3"), ("b", "2")]);
     }
 
     #[test]
@@ -128,14 +137,14 @@ mod tests {
 
     #[test]
     fn characters_that_have_no_place_in_a_variable_are_left_out() {
-        assert_eq!(of(&[("a-b", "x\ny\u{7f}z ü")]).iter().next(), Some(("ab", "xyz ü")));
+        assert_eq!(pairs(&of(&[("a-b", "x\ny\u{7f}z ü")])), [("ab", "xyz ü")]);
     }
 
     #[test]
     fn addresses_have_a_name_for_each_family() {
         let mut environment = Environment::default();
         environment.set_address("trusted", "[::ffff:192.0.2.1]:5".parse().unwrap());
-        assert_eq!(environment.iter().collect::<Vec<_>>(), [("trusted_port", "5"), ("trusted_ip", "192.0.2.1")]);
+        assert_eq!(pairs(&environment), [("trusted_port", "5"), ("trusted_ip", "192.0.2.1")]);
         environment.set_address("trusted", "[fd00::1]:6".parse().unwrap());
         assert_eq!(names(&environment), ["trusted_port", "trusted_ip6", "trusted_ip"]);
     }

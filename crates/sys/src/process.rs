@@ -61,10 +61,13 @@ pub fn die_with_parent(command: &mut Command) {
 ///
 /// # Errors
 /// `InvalidInput` without a program, or for a zero byte in a word.
-pub fn exactly<'a>(argv: &[String], environment: impl Iterator<Item = (&'a str, &'a str)>) -> io::Result<Command> {
+pub fn exactly<'a, V: AsRef<[u8]>>(
+    argv: &[String],
+    environment: impl Iterator<Item = (&'a str, V)>,
+) -> io::Result<Command> {
     let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
     let argv = argv.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
-    let environment = environment.map(|(name, value)| CString::new(format!("{name}={value}")));
+    let environment = environment.map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_ref()].concat()));
     let environment = environment.collect::<Result<Vec<_>, _>>()?;
     let mut command = Command::new(program);
     // SAFETY: runs between fork and exec. The lists of pointers are made there: they cannot be sent to the child otherwise, and
@@ -164,9 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_need_not_be_text() {
+        let argv = ["/bin/cat", "/proc/self/environ"].map(str::to_owned);
+        let output = exactly(&argv, [("CITY", b"Z\xfcrich")].into_iter()).unwrap().output().unwrap();
+        assert_eq!(output.stdout, b"CITY=Z\xfcrich\0");
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_not_started_and_none_is_looked_for() {
         for name in ["/nonexistent", "cat"] {
-            let started = exactly(&[name.to_owned()], std::iter::empty()).unwrap().spawn();
+            let started = exactly(&[name.to_owned()], std::iter::empty::<(&str, &str)>()).unwrap().spawn();
             assert_eq!(started.unwrap_err().kind(), io::ErrorKind::NotFound, "{name}");
         }
     }

@@ -28,7 +28,8 @@ pub(super) fn cut(arguments: &[String]) -> Result<Vec<Directive>, Finding> {
 }
 
 fn directive(number: usize, name: &str, parameters: &[String]) -> Directive {
-    Directive { place: place(number), name: name.to_owned(), parameters: parameters.to_vec(), inline: None }
+    let (name, parameters) = (name.to_owned(), parameters.to_vec());
+    Directive { place: place(number), name, parameters, raw_value: None, inline: None }
 }
 
 fn place(number: usize) -> Place {

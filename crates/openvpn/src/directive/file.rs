@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Directive, MAX_LINE, MAX_WORDS, Place, inline, words};
+use super::{Directive, MAX_LINE, MAX_WORDS, Place, WordError, inline, words};
 use crate::finding::Finding;
 
 /// What Windows editors put before the first line.
@@ -63,7 +63,7 @@ fn one(
     if line.contains(&0) {
         return Err("the line has a zero byte in it: is this a text file, in UTF-8?".to_owned());
     }
-    let mut found = words::split(line, MAX_WORDS).map_err(|error| error.to_string())?;
+    let mut found = words::split_raw(line, MAX_WORDS).map_err(|error| error.to_string())?;
     if found.more {
         let text = format!("only the first {MAX_WORDS} words of a line count: put what follows on another line");
         findings.push(Finding::warning(place, text));
@@ -71,15 +71,25 @@ fn one(
     if found.words.is_empty() {
         return Ok(None);
     }
-    let name = found.words.remove(0);
+    let raw_value = raw_value(&mut found.words);
+    let words = found.words.into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>();
+    let mut words = words.map_err(|_| WordError::NotText.to_string())?;
+    let name = words.remove(0);
     let name = name.strip_prefix("--").filter(|bare| !bare.is_empty()).unwrap_or(&name);
-    let directive = Directive {
-        place: place.clone(),
-        name: name.to_owned(),
-        parameters: std::mem::take(&mut found.words),
-        inline: None,
-    };
+    let directive =
+        Directive { place: place.clone(), name: name.to_owned(), parameters: words, raw_value, inline: None };
     with_inline(directive, lines).map(Some)
+}
+
+/// The value of a variable for scripts, which gets there as it is, when it is no text; a text like it is put in its place.
+fn raw_value(words: &mut [Vec<u8>]) -> Option<Vec<u8>> {
+    let [name, _, value] = words else { return None };
+    let sets = matches!(name.strip_prefix(b"--").unwrap_or(name), b"setenv" | b"setenv-safe");
+    if !sets || std::str::from_utf8(value).is_ok() {
+        return None;
+    }
+    let like_it = String::from_utf8_lossy(value).into_owned().into_bytes();
+    Some(std::mem::replace(value, like_it))
 }
 
 /// Takes the text behind `<name>`, when that is what the directive is.

@@ -166,7 +166,7 @@ proptest! {
     fn a_directive_that_is_written_reads_back(name in "[a-z-]{1,12}", parameters in prop::collection::vec("[ -~äé]{0,12}", 0..4)) {
         prop_assume!(!name.starts_with("--"));
         let place = Place { file: Some("a.conf".into()), line: 1 };
-        let written = Directive { place, name, parameters, inline: None };
+        let written = Directive { place, name, parameters, raw_value: None, inline: None };
         let reading = read(&written.to_string());
         prop_assert_eq!(reading.findings, vec![]);
         prop_assert_eq!(reading.directives, vec![written]);

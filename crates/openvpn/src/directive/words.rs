@@ -63,7 +63,21 @@ enum State {
 /// # Errors
 /// As [`WordError`] tells. OpenVPN refuses the same lines.
 pub fn split(line: &[u8], limit: usize) -> Result<Words, WordError> {
-    let mut found = Words::default();
+    let RawWords { words, more } = split_raw(line, limit)?;
+    let words = words.into_iter().map(|word| String::from_utf8(word).map_err(|_| WordError::NotText));
+    Ok(Words { words: words.collect::<Result<_, _>>()?, more })
+}
+
+/// The words of one line as [`split`] finds them, which need not be text.
+#[derive(Default)]
+pub(super) struct RawWords {
+    pub(super) words: Vec<Vec<u8>>,
+    pub(super) more: bool,
+}
+
+/// As [`split`], but for [`WordError::NotText`].
+pub(super) fn split_raw(line: &[u8], limit: usize) -> Result<RawWords, WordError> {
+    let mut found = RawWords::default();
     let mut word = Vec::new();
     let mut state = State::Between;
     let mut escaped = false;
@@ -96,7 +110,7 @@ pub fn split(line: &[u8], limit: usize) -> Result<Words, WordError> {
             }
         };
         if state != State::Between && next == State::Between {
-            found.words.push(finish(&mut word)?);
+            found.words.push(std::mem::take(&mut word));
         }
         state = next;
     }
@@ -125,10 +139,6 @@ fn push(word: &mut Vec<u8>, byte: u8, escaped: bool) -> Result<(), WordError> {
     }
     word.push(byte);
     Ok(())
-}
-
-fn finish(word: &mut Vec<u8>) -> Result<String, WordError> {
-    String::from_utf8(std::mem::take(word)).map_err(|_| WordError::NotText)
 }
 
 /// A word so that [`split`] gives it back.

@@ -152,7 +152,7 @@ pub struct Options {
     pub up_restart: bool,
     /// Variables for scripts from `setenv`, `setenv-safe` (with `OPENVPN_` before the name), `dhcp-option`
     /// (`foreign_option_1` …) and `redirect-gateway`, in the order written; a later one of the same name replaces.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(String, Vec<u8>)>,
 
     /// `route`.
     pub routes: Vec<Route>,

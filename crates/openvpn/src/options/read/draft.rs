@@ -123,11 +123,11 @@ impl Draft {
         }
     }
 
-    /// Sets a variable for scripts: of the name letters, digits and underscores stay, of the value what can be printed
-    /// (env_set.c, `setenv_str`).
-    pub(super) fn set_variable(&mut self, name: &str, value: &str) {
+    /// Sets a variable for scripts: of the name letters, digits and underscores stay, of the value what is no control
+    /// character (env_set.c, `setenv_str`; buffer.c, `char_class`).
+    pub(super) fn set_variable(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let name: String = name.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
-        let value: String = value.chars().filter(|c| !c.is_ascii_control()).collect();
+        let value = value.as_ref().iter().copied().filter(|byte| !byte.is_ascii_control()).collect();
         self.options.environment.retain(|(other, _)| *other != name);
         self.options.environment.push((name, value));
     }

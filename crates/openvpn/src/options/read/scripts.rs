@@ -41,13 +41,13 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
     set("setenv", 1, 2, setenv),
     set("setenv-safe", 1, 2, |draft, d| {
-        draft.set_variable(&format!("OPENVPN_{}", d.parameters[0]), d.parameter(1).unwrap_or_default());
+        draft.set_variable(&format!("OPENVPN_{}", d.parameters[0]), value(d));
         Ok(())
     }),
     set("dhcp-option", 1, 2, |draft, d| {
         draft.foreign_options += 1;
         let name = format!("foreign_option_{}", draft.foreign_options);
-        draft.set_variable(&name, &format!("dhcp-option {}", d.parameters.join(" ")));
+        draft.set_variable(&name, format!("dhcp-option {}", d.parameters.join(" ")));
         Ok(())
     }),
     set("redirect-gateway", 0, 15, redirect_gateway),
@@ -77,6 +77,12 @@ fn script(
     Ok(())
 }
 
+/// The value of a variable, which need not be text.
+fn value(directive: &Directive) -> &[u8] {
+    let text = directive.parameter(1).unwrap_or_default();
+    directive.raw_value.as_deref().unwrap_or(text.as_bytes())
+}
+
 fn setenv(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
     let (name, value) = (directive.parameters[0].as_str(), directive.parameter(1));
     match (name, value) {
@@ -88,7 +94,7 @@ fn setenv(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
         ("SERVER_POLL_TIMEOUT", Some(text)) => draft.options.connect_timeout = values::seconds(text)?,
         _ => {
             draft.forward_compatible |= (name, value) == ("FORWARD_COMPATIBLE", Some("1"));
-            draft.set_variable(name, value.unwrap_or_default());
+            draft.set_variable(name, self::value(directive));
         }
     }
     Ok(())

@@ -317,7 +317,8 @@ fn variables_for_scripts_are_collected_and_cleaned() {
          redirect-gateway def1 ipv6\nsetenv NAME\n",
     )
     .environment;
-    let short: Vec<_> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let short: Vec<_> =
+        environment.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
     assert_eq!(
         short,
         [
@@ -330,6 +331,21 @@ fn variables_for_scripts_are_collected_and_cleaned() {
             "NAME="
         ]
     );
+}
+
+#[test]
+fn a_variable_may_have_a_value_that_is_no_text() {
+    let read = |line: &[u8]| {
+        let text = [b"dev tun\nsecret k\ncipher AES-256-CBC\n", line].concat();
+        Options::read(&directive::read_file("nq1.conf", &text, &mut |_| unreachable!("nothing is named")))
+    };
+    let parsed = read(b"setenv CITY Z\xfcrich\nsetenv-safe CITY \"Gen\xe8ve 1\"\n");
+    assert!(!parsed.is_refused(), "{:?}", parsed.findings);
+    let expected = [("CITY".to_owned(), b"Z\xfcrich".to_vec()), ("OPENVPN_CITY".to_owned(), b"Gen\xe8ve 1".to_vec())];
+    assert_eq!(parsed.options.environment, expected);
+    for line in [&b"setenv Z\xfc x\n"[..], b"status Z\xfc\n", b"setenv a b Z\xfc\n"] {
+        assert!(told(&read(line), Severity::Error)[0].contains("is not UTF-8 text"), "{line:?}");
+    }
 }
 
 #[test]
