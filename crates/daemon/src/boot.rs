@@ -22,7 +22,9 @@ use tokio::{
 };
 
 use crate::{
-    Directories, Error, Gateway, channels,
+    Directories, Error, Gateway,
+    carrier::Carriers,
+    channels,
     control::{Refusal, Server},
     desired::desired,
     down,
@@ -141,6 +143,7 @@ async fn come_up(
         stamps,
         resolver,
         keeper,
+        carriers: Carriers::start()?,
         reader,
         files,
         notifier,

@@ -14,7 +14,7 @@ use meshtun_sys::udp::{Udp, UdpOptions};
 use super::{Engine, EngineParts, Files, Reader};
 use crate::{
     Gateway,
-    carrier::Carrier,
+    carrier::{Carrier, Carriers},
     channels::{self, ChannelParts},
     fixtures,
     keeper::Keeper,
@@ -43,6 +43,7 @@ pub(super) fn engine() -> Engine {
         stamps: StampStore::open(state.path(), &[1; 32]).unwrap(),
         resolver: Resolver::new().0,
         keeper: Keeper::stuck(),
+        carriers: Carriers::start().unwrap(),
         reader: Reader::new(files.clone()).0,
         files,
         notifier: Notifier::from_environment(),

@@ -183,6 +183,9 @@ impl Channel {
         let heard = self.counters.heard();
         let traffic = Traffic { sent_packets, sent_messages, received_packets, received_messages, heard };
         self.conversation.handle_traffic(now, traffic);
+        if self.carrier.is_slow() {
+            self.journal.slow_loss(now);
+        }
     }
 
     /// An authenticated message came from elsewhere, which the half takes for known from here on.
@@ -312,12 +315,12 @@ impl Channel {
         self.conversation.waive_hold_down(now);
     }
 
-    /// Probes as the file says from here on.
     /// One of so many channels of this gateway.
     pub(super) fn spread_over(&mut self, channels: usize) {
         self.conversation.spread_over(channels);
     }
 
+    /// Probes as the file says from here on.
     pub(super) fn set_probe(&mut self, now: Instant, settings: Settings) {
         self.conversation.set_probe(now, settings);
     }

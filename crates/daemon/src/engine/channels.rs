@@ -47,6 +47,8 @@ impl Engine {
     pub(super) fn carry_out(&mut self, id: ChannelId, now: Instant) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.carry_out(now, &self.plane);
+        self.switch(id);
+        let Some(channel) = self.channels.get_mut(&id) else { return };
         self.deadlines.set(id, channel.poll_timeout());
         if channel.is_parting() {
             self.parting.insert(id);

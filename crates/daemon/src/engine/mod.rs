@@ -35,6 +35,7 @@ mod report;
 mod rescue;
 mod settings;
 mod siblings;
+mod switching;
 mod tidings;
 mod underlay;
 
@@ -69,6 +70,7 @@ pub(crate) use self::{
 };
 use crate::{
     Gateway,
+    carrier::Carriers,
     channels::ChannelParts,
     control::{Asked, Caller, Request},
     hooks::Hooks,
@@ -102,6 +104,9 @@ pub(crate) struct Engine {
     load: HandshakeLoad,
     resolver: Resolver,
     keeper: Keeper,
+    carriers: Carriers,
+    /// Limits what the log is told of a kernel that keeps them waiting.
+    held_up: Limiter,
     /// What follows the keeper's answers.
     pending: BTreeMap<Number, Then>,
     patience: Patience,
@@ -159,6 +164,7 @@ pub(crate) struct EngineParts {
     pub(crate) stamps: StampStore,
     pub(crate) resolver: Resolver,
     pub(crate) keeper: Keeper,
+    pub(crate) carriers: Carriers,
     pub(crate) reader: Reader,
     pub(crate) files: Files,
     pub(crate) notifier: Notifier,
@@ -182,7 +188,7 @@ pub(crate) enum Ending {
 impl Engine {
     pub(crate) fn new(parts: EngineParts, now: Instant) -> Engine {
         let EngineParts { gateway, surroundings, channels, plane, stamps, resolver, .. } = parts;
-        let EngineParts { keeper, reader, files, notifier, workers, .. } = parts;
+        let EngineParts { keeper, carriers, reader, files, notifier, workers, .. } = parts;
         let links: Vec<_> = gateway.view.links.iter().cloned().map(|view| LinkState::new(view, now)).collect();
         let mut engine = Engine {
             deadlines: Deadlines::default(),
@@ -199,6 +205,8 @@ impl Engine {
             stamps,
             resolver,
             keeper,
+            carriers,
+            held_up: Limiter::new(switching::HELD_UP),
             pending: BTreeMap::new(),
             patience: Patience::default(),
             reader,
@@ -255,6 +263,7 @@ impl Engine {
                     self.remake_failed(now);
                     self.make_missing(now);
                     self.give_back(now);
+                    self.note_held_up(now);
                     self.look_for_width(now);
                 }
                 Input::Word(word) => self.handle_word(word, now),
@@ -338,6 +347,7 @@ impl Engine {
                     self.path_news.push(id);
                 }
             }
+            self.switch(id);
         }
     }
 

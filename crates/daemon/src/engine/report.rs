@@ -27,11 +27,16 @@ pub(super) fn status(engine: &Engine, control: status::Control, now: Instant) ->
         gateway: gateway(&engine.gateway.view),
         links,
         dropped,
-        alarms: engine.alarms.iter().chain(engine.missing.iter().map(|missing| &missing.problem)).cloned().collect(),
+        alarms: alarms(engine, now),
         change: change(engine),
         control,
         hooks: engine.hooks.gateway_status(),
     }
+}
+
+fn alarms(engine: &Engine, now: Instant) -> Vec<String> {
+    let missing = engine.missing.iter().map(|missing| &missing.problem);
+    engine.alarms.iter().chain(missing).cloned().chain(engine.carrier_held_up(now)).collect()
 }
 
 fn change(engine: &Engine) -> Option<status::Change> {

@@ -28,10 +28,11 @@ impl Engine {
         }
     }
 
-    /// Gives back what the kernel routes nothing to by now.
+    /// Gives back what the kernel routes nothing to by now: it was told long ago.
     pub(super) fn give_back(&mut self, now: Instant) {
         let lent = std::mem::take(&mut self.lent);
-        let (over, still): (Vec<_>, Vec<_>) = lent.into_iter().partition(|(_, until)| *until <= now);
+        let is_told = self.carriers.is_idle();
+        let (over, still): (Vec<_>, Vec<_>) = lent.into_iter().partition(|(_, until)| is_told && *until <= now);
         self.lent = still;
         over.into_iter().for_each(|(owner, _)| self.take_back(owner));
     }

@@ -47,17 +47,13 @@ impl Channel {
     /// Gives the device carrier, if that is due.
     pub(in crate::engine) fn raise(&mut self, now: Instant) {
         let Some(handshake) = self.rising.take() else { return };
-        match self.carrier.set(true) {
-            Ok(true) => {
-                let down_for = now - self.history.carrier_changed;
-                self.history.carrier_changed = now;
-                self.history.handshake = Some(handshake);
-                self.has_path_news |= std::mem::take(&mut self.is_forgotten);
-                self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
-                self.tell(true, None);
-            }
-            Ok(false) => {}
-            Err(error) => self.journal.failed(&format!("cannot give {} carrier: {error}", self.view.device)),
+        if self.carrier.set(true) {
+            let down_for = now - self.history.carrier_changed;
+            self.history.carrier_changed = now;
+            self.history.handshake = Some(handshake);
+            self.has_path_news |= std::mem::take(&mut self.is_forgotten);
+            self.journal.up(&self.peer, &self.endpoint.describe(), handshake, down_for);
+            self.tell(true, None);
         }
     }
 
@@ -121,25 +117,14 @@ impl Channel {
         if self.carrier.is_up() {
             self.tell(false, Some(reason.to_string()));
         }
-        match self.carrier.set(false) {
-            Ok(true) => {
-                let up_for = now - self.history.carrier_changed;
-                self.history.carrier_changed = now;
-                self.has_fallen = true;
-                match reason {
-                    DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
-                    _ => self.journal.down(&reason, up_for),
-                }
+        if self.carrier.set(false) {
+            let up_for = now - self.history.carrier_changed;
+            self.history.carrier_changed = now;
+            self.has_fallen = true;
+            match reason {
+                DownReason::Goodbye { .. } | DownReason::Closed => self.journal.down_as_told(&reason, up_for),
+                _ => self.journal.down(&reason, up_for),
             }
-            Ok(false) => {}
-            // The device is gone, and its carrier with it.
-            Err(_) => {
-                self.journal.down(&reason, now - self.history.carrier_changed);
-                (self.history.carrier_changed, self.has_fallen) = (now, true);
-            }
-        }
-        if self.carrier.is_slow() {
-            self.journal.slow_loss(now);
         }
     }
 
