@@ -11,7 +11,7 @@ pub struct Finding {
     pub severity: Severity,
     /// Where it is; `None` when it is about what is missing.
     pub place: Option<Place>,
-    /// What it is and what to do about it, without place and full stop, and without anything that may be part of a key.
+    /// What it is and what to do about it, without place and full stop.
     pub text: String,
 }
 
@@ -27,11 +27,11 @@ pub enum Severity {
 }
 
 impl fmt::Display for Finding {
-    /// `nq1.conf:12: what it is`.
+    /// `nq1.conf:12: what it is`, without anything that may be part of a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.text),
-            None => f.write_str(&self.text),
+            Some(place) => write!(f, "{place}: {}", scrub(&self.text)),
+            None => f.write_str(&scrub(&self.text)),
         }
     }
 }
@@ -53,5 +53,20 @@ impl Finding {
     #[must_use]
     pub fn note(place: &Place, text: impl Into<String>) -> Self {
         Self { severity: Severity::Note, place: Some(place.clone()), text: scrub(&text.into()).into_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_shown_however_a_finding_was_made() {
+        let text = "`up`: '1582dc64f2b4a2f1c3d4e5f60718293a' cannot be run".to_owned();
+        let place = Place { file: Some("nq1.conf".into()), line: 4 };
+        let made = Finding { severity: Severity::Error, place: Some(place.clone()), text: text.clone() };
+        let shown = "nq1.conf:4: `up`: '(32 hexadecimal digits, not shown)' cannot be run";
+        assert_eq!(made.to_string(), shown);
+        assert_eq!(Finding::error(&place, text).to_string(), shown);
     }
 }
