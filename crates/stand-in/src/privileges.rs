@@ -1,7 +1,7 @@
 //! Who the process is once all is set up: `user`, `group`, `chroot`, and `nice`, `mlock` before (init.c,
 //! `do_uid_gid_chroot`).
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use meshtun_openvpn::options::Options;
 use meshtun_sys::{identity, process::raise_process_limit};
@@ -96,7 +96,10 @@ impl Privileges {
 
 /// `nice`, `mlock`, and room for the threads of whom it becomes: at the start.
 pub(crate) fn settle(options: &Options, log: &Log) {
-    if let Some(warning) = cramped(options, raise_process_limit()) {
+    let warning = cramped(options, raise_process_limit());
+    // The first time counts: it is asked once, before there are threads.
+    let _settled = CRAMPED.set(warning.is_some());
+    if let Some(warning) = warning {
         log.warning(warning);
     }
     if let Some(by) = options.nice.filter(|by| *by != 0) {
@@ -113,6 +116,15 @@ pub(crate) fn settle(options: &Options, log: &Log) {
     }
 }
 
+/// Whether there is little room for threads; of the whole process, as the limit is.
+static CRAMPED: OnceLock<bool> = OnceLock::new();
+
+/// How many threads carry packets: one for each way, unless there is little room for them. Where there is one processor, two
+/// are no worse than one; several processes share them all.
+pub(crate) fn workers() -> usize {
+    if CRAMPED.get().copied().unwrap_or_default() { 1 } else { 2 }
+}
+
 /// What there is to say of a limit on processes. It counts those of all programs of a user together, threads among them; with
 /// the rights to go over it (root's) it does not count.
 fn cramped(options: &Options, limit: Option<u64>) -> Option<String> {
@@ -121,8 +133,9 @@ fn cramped(options: &Options, limit: Option<u64>) -> Option<String> {
     let user = options.user.as_deref().filter(|user| *user != "root")?;
     let limit = limit.filter(|limit| *limit < ENOUGH)?;
     Some(format!(
-        "WARNING: user '{user}' may have {limit} processes and threads in all (RLIMIT_NPROC), and each process like this one has \
-         4: beyond that no script can be run. Set LimitNPROC=infinity in the unit"
+        "WARNING: user '{user}' may have {limit} processes and threads in all (RLIMIT_NPROC), and each process like this one \
+         has 2 to 4: beyond that no script can be run. Going on with one thread for both ways; set LimitNPROC=infinity in the \
+         unit for full speed"
     ))
 }
 

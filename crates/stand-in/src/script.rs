@@ -1,9 +1,15 @@
 //! Programs that the configuration names: run without a shell, waited for (run_command.c).
 
-use std::{io, os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
 
 use meshtun_openvpn::options::{Script, ScriptSecurity};
 use meshtun_sys::process;
+use tokio::time::sleep;
 
 use crate::{
     environment::Environment,
@@ -89,7 +95,21 @@ impl Scripts {
 }
 
 async fn execute(argv: &[String], environment: &Environment) -> io::Result<ExitStatus> {
-    tokio::process::Command::from(process::exactly(argv, environment.iter())?).status().await
+    patiently(async || tokio::process::Command::from(process::exactly(argv, environment.iter())?).status().await).await
+}
+
+/// Tries again for a while where there are too many processes (`EAGAIN`): channels that lose their peer run their scripts at
+/// once, and these end soon.
+async fn patiently<T>(mut attempt: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
+    const AT_MOST: Duration = Duration::from_secs(5);
+    const BETWEEN: Duration = Duration::from_millis(50);
+    let until = Instant::now() + AT_MOST;
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => sleep(BETWEEN).await,
+            result => return result,
+        }
+    }
 }
 
 /// Why a program could not be started, and what to do.
@@ -132,6 +152,23 @@ mod tests {
         assert!(too_many.starts_with("WARNING: '/etc/openvpn/up.pl' cannot be run: Resource temporarily unavailable"));
         assert!(too_many.contains("(errno=11)") && too_many.contains("LimitNPROC="), "{too_many}");
         assert!(why_not("up", &io::Error::from_raw_os_error(2)).contains("is it there"));
+    }
+
+    #[tokio::test]
+    async fn a_script_waits_for_room_among_the_users_processes_and_for_nothing_else() {
+        let mut left = 3;
+        let started = patiently(async || {
+            left -= 1;
+            if left > 0 { Err(io::Error::from_raw_os_error(11)) } else { Ok(left) }
+        });
+        assert_eq!(started.await.unwrap(), 0);
+        let mut tried = 0;
+        let missing: io::Result<()> = patiently(async || {
+            tried += 1;
+            Err(io::Error::from_raw_os_error(2))
+        })
+        .await;
+        assert!(missing.is_err() && tried == 1);
     }
 
     #[test]

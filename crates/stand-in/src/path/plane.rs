@@ -20,6 +20,7 @@ use crate::{
     device::Device,
     fatal::Fatal,
     link::Carrier,
+    privileges,
     wire::{SESSION, memory::Newest},
 };
 
@@ -48,9 +49,6 @@ pub(crate) struct Carrying {
 
 const CHANNEL: ChannelId = ChannelId(0);
 
-/// One for each way.
-const WORKERS: usize = 2;
-
 impl Carrying {
     /// `longest`: to what the packets of TCP connections are made to keep, in bytes.
     pub(super) fn new(waiting: Waiting, device: &Device, longest: Option<u16>) -> Result<Carrying, Fatal> {
@@ -58,8 +56,7 @@ impl Carrying {
         let newest = newest.clone();
         let Waiting { link, outgoing, incoming, anybody, said, heard, statistics: before, .. } = waiting;
         let failed = |error: io::Error| Fatal::new(format_args!("cannot watch the data plane: {error}"));
-        // Where there is one processor, two workers are no worse than one; several processes share them all.
-        let config = PlaneConfig { cpus: (0..WORKERS).collect(), pin: false, apart: true };
+        let config = PlaneConfig { cpus: (0..privileges::workers()).collect(), pin: false, apart: true };
         let (mut plane, events) = DataPlane::start(&config).map_err(Fatal::new)?;
         let wake = events.as_fd().try_clone_to_owned().and_then(watch).map_err(failed)?;
         let is_stream = matches!(link.carrier, Carrier::Tcp(_));
