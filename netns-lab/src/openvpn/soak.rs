@@ -1,11 +1,15 @@
 //! A load that goes on in a case's tunnel, and what it suffered: trains and TCP flows both ways, between the gateways.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
 use super::{OpenVpnError, config, process::Process};
 use crate::{
+    Node,
     load::{
         Marker,
         steady::{Plan, Steady, Stream, Train},
@@ -41,8 +45,11 @@ const GROWTH: u64 = 8 << 20;
 pub(super) struct Soak {
     load: Steady,
     begun: Instant,
+    gateways: [Node; 2],
     /// Lines in the log of each process before.
     lines: [usize; 2],
+    /// Datagrams that found a socket's buffer full at each gateway before.
+    full: [u64; 2],
     before: Option<[Resources; 2]>,
 }
 
@@ -67,7 +74,9 @@ impl Soak {
         let (trains, streams) = (ways.map(train).into(), (0..2 * FLOWS).map(stream).collect());
         let plan = Plan { trains, rate: RATE, streams, every: EVERY, size: SIZE, marker: Marker::random()? };
         let lines = lines_of(processes);
-        Ok(Soak { load: Steady::start(plan)?, begun: Instant::now(), lines, before: None })
+        let gateways = [0, 1].map(|end| sites[end].gateway.clone());
+        let full = [full(&gateways[0])?, full(&gateways[1])?];
+        Ok(Soak { load: Steady::start(plan)?, begun: Instant::now(), gateways, lines, full, before: None })
     }
 
     /// To be called now and then.
@@ -92,6 +101,9 @@ impl Soak {
         note("train_gap_ms", millis(trains.gap));
         note("tcp_gap_ms", millis(flows.gap));
         note("tcp_dead", flows.dead.into());
+        for ((gateway, before), end) in self.gateways.iter().zip(self.full).zip(["a", "b"]) {
+            note(&format!("full_buffers_{end}"), full(gateway)?.saturating_sub(before).into());
+        }
         if trains.lost > trains.sent / LOST_OF || trains.duplicated > 0 {
             wrong.push(format!(
                 "of {} datagrams {} were lost and {} came twice",
@@ -122,6 +134,19 @@ impl Soak {
     }
 }
 
+/// How many datagrams found the buffer of a UDP socket full at a node (`RcvbufErrors`, RFC 4113 and the kernel's own).
+fn full(node: &Node) -> Result<u64, OpenVpnError> {
+    let text = node.run(|| fs::read_to_string("/proc/thread-self/net/snmp"))??;
+    Ok(full_of(&text).unwrap_or(0))
+}
+
+fn full_of(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split(' ').position(|name| name == "RcvbufErrors")?;
+    values.split(' ').nth(at)?.parse().ok()
+}
+
 fn held_by(processes: &[Process; 2]) -> [Resources; 2] {
     [0, 1].map(|end| processes[end].id().map(Resources::of).unwrap_or_default())
 }
@@ -134,4 +159,17 @@ fn lines_of(processes: &[Process; 2]) -> [usize; 2] {
 fn said(process: &Process, before: usize) -> Vec<String> {
     let log = process.log();
     log.lines().skip(before).map(|line| format!("{}: {line}", process.describe())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::full_of;
+
+    #[test]
+    fn datagrams_that_found_a_full_buffer_are_read() {
+        let text = "Tcp: A B\nTcp: 1 2\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors\n\
+                    Udp: 10 0 7 10 7 0\nUdpLite: InDatagrams\nUdpLite: 0\n";
+        assert_eq!(full_of(text), Some(7));
+        assert_eq!(full_of("Tcp: A\n"), None);
+    }
 }

@@ -59,9 +59,7 @@ impl Programs {
             bail!("{program} is missing: `apt-get install {package}` as root, or your distribution's equivalent");
         }
         let mut programs = Programs { meshtun, pinning: Pinning::new(), found: Vec::new(), missing: Vec::new() };
-        for tool in
-            tools.iter().copied().filter(|tool| !matches!(tool, Tool::Bare | Tool::Meshtun | Tool::MeshtunOpenVpn))
-        {
+        for tool in tools.iter().copied().filter(|tool| !matches!(tool, Tool::Bare | Tool::Meshtun)) {
             match tool.find(effort) {
                 Ok(path) => programs.found.push((tool, path)),
                 Err(why) => programs.missing.push((tool, format!("{why:#}"))),
@@ -91,7 +89,8 @@ impl Programs {
 
     /// The programs by name, for their versions.
     pub(crate) fn named(&self) -> Vec<(&'static str, PathBuf)> {
-        let tools = self.found.iter().map(|(tool, path)| (tool.name(), path.clone()));
+        let others = self.found.iter().filter(|(tool, _)| *tool != Tool::MeshtunOpenVpn);
+        let tools = others.map(|(tool, path)| (tool.name(), path.clone()));
         let ours = ("meshtun", self.meshtun.path().to_owned());
         [ours].into_iter().chain(tools).chain(look("iperf3").map(|path| ("iperf3", path))).collect()
     }
@@ -102,9 +101,11 @@ impl Tool {
     fn debian(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Tool::OpenVpn => &[("openvpn", "openvpn"), ("openssl", "openssl")],
+            // OpenVPN makes its key.
+            Tool::MeshtunOpenVpn => &[("openvpn", "openvpn")],
             Tool::WireguardGo => &[("wireguard-go", "wireguard-go"), ("wg", "wireguard-tools")],
             Tool::BoringTun | Tool::GotaTun => &[("wg", "wireguard-tools")],
-            Tool::Bare | Tool::Meshtun | Tool::MeshtunOpenVpn => &[],
+            Tool::Bare | Tool::Meshtun => &[],
         }
     }
 
@@ -123,7 +124,10 @@ impl Tool {
         }
         match self.published() {
             Some((package, program)) => find_published(package, program, effort),
-            None => look(self.name()).with_context(|| format!("no {}", self.name())),
+            None => {
+                let program = if self == Tool::MeshtunOpenVpn { Tool::OpenVpn.name() } else { self.name() };
+                look(program).with_context(|| format!("no {program}"))
+            }
         }
     }
 }

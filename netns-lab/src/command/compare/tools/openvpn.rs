@@ -34,7 +34,8 @@ struct OpenVpn {
 struct Trust([String; 2]);
 
 pub(super) fn start(subject: Subject, topology: &Topology, programs: &Programs) -> anyhow::Result<Box<dyn Running>> {
-    let program = programs.path(Tool::OpenVpn)?;
+    // Whichever of the two it is, OpenVPN makes the key.
+    let program = programs.path(subject.tool)?;
     let folder = topology.lab.folder();
     let trust = Trust::make(subject.cipher, program, &topology.sites[0].gateway, folder)?;
     let mut running = OpenVpn { ends: [Vec::new(), Vec::new()] };
