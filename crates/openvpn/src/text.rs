@@ -15,5 +15,5 @@ pub use level::{Kind, Level};
 pub use management::{Command, History, Notice, Thrown, VERSION as MANAGEMENT_VERSION, help, parse_command};
 pub use packets::{rejected, replayed};
 pub use signal::{Ending, Origin, Signal};
-pub use stamp::{Civil, stamp};
+pub use stamp::stamp;
 pub use statistics::{Statistics, statistics};

@@ -16,7 +16,7 @@ use std::{
 
 use meshtun_openvpn::{
     options::{LogFile, Options},
-    text::{Civil, Kind, Level, stamp},
+    text::{Kind, Level, stamp},
 };
 use meshtun_sys::{background, clock::LocalTime};
 
@@ -209,11 +209,14 @@ impl Inner {
     fn print(&self, level: Level, text: &str, now: SystemTime) -> io::Result<()> {
         /// `verb` from which stamps have microseconds (errlevel.h, `DEBUG_LEVEL_USEC_TIME`).
         const MICROS_FROM: u8 = 4;
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = match self.stamps {
             Stamps::None => format!("{text}\n"),
-            Stamps::Civil => format!("{} {text}\n", stamp(&civil(now), self.verb >= MICROS_FROM)),
+            Stamps::Civil => {
+                let micros = (self.verb >= MICROS_FROM).then_some(since.subsec_micros());
+                format!("{} {text}\n", stamp(LocalTime::at(now), micros))
+            }
             Stamps::Machine => {
-                let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
                 format!("{}.{:06} {:x} {text}\n", since.as_secs(), since.subsec_micros(), flags(level))
             }
         };
@@ -231,13 +234,6 @@ impl Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{},{},{}", self.seconds, self.kind.letter(), self.text)
     }
-}
-
-/// A moment as log lines and the status file have it.
-pub(crate) fn civil(time: SystemTime) -> Civil {
-    let LocalTime { year, month, day, hour, minute, second } = LocalTime::at(time);
-    let micros = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros());
-    Civil { year, month, day, hour, minute, second, micros }
 }
 
 /// An error as OpenVPN appends it: `No such file or directory (errno=2)`.

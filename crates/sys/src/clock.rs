@@ -1,6 +1,7 @@
 //! Civil time of this machine.
 
 use std::{
+    fmt,
     sync::Once,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -49,6 +50,14 @@ impl LocalTime {
     }
 }
 
+impl fmt::Display for LocalTime {
+    /// `2026-11-21 19:32:31`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LocalTime { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
 /// `localtime_r`, unlike `localtime`, need not look for the zone itself.
 fn learn_zone() {
     unsafe extern "C" {
@@ -64,6 +73,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_moment_is_written_with_all_its_digits() {
+        let time = LocalTime { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
+        assert_eq!(time.to_string(), "2026-01-02 03:04:05");
+    }
 
     #[test]
     fn a_minute_later_differs_by_a_minute() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::socket_address;
 use crate::packet_id::PacketId;
 
-/// A packet whose id was refused; `time` is the id's time as [`stamp`](super::stamp()) gives it.
+/// A packet whose id was refused; `time` is the id's time as [`stamp`](super::stamp()) has it, without microseconds.
 #[must_use]
 pub fn replayed(id: PacketId, time: &str) -> String {
     let number = id.id;

@@ -15,7 +15,7 @@ pub struct Statistics {
     pub auth_read: u64,
 }
 
-/// The lines, from `OpenVPN STATISTICS` to `END`. `updated` is the time as [`stamp`](super::stamp()) gives it.
+/// The lines, from `OpenVPN STATISTICS` to `END`. `updated` is the time as [`stamp`](super::stamp()) has it, without microseconds.
 #[must_use]
 pub fn statistics(counted: &Statistics, updated: &str, compression: bool) -> Vec<String> {
     let mut lines = vec!["OpenVPN STATISTICS".to_owned(), format!("Updated,{updated}")];

@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::net::UnixDatagram, time::SystemTime};
 
-use super::civil;
+use meshtun_sys::clock::LocalTime;
 
 const SOCKET: &str = "/dev/log";
 
@@ -46,7 +46,7 @@ fn connect() -> io::Result<UnixDatagram> {
 /// `<29>Nov 21 19:32:31 openvpn[123]: text` (RFC 3164, as the C library writes it).
 fn line(ident: &str, priority: u8, text: &str, now: SystemTime) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let time = civil(now);
+    let time = LocalTime::at(now);
     let month = MONTHS[usize::from(time.month.clamp(1, 12)) - 1];
     let (day, hour, minute, second) = (time.day, time.hour, time.minute, time.second);
     let (number, pid) = (FACILITY * 8 + priority, std::process::id());

@@ -6,10 +6,11 @@ use meshtun_openvpn::{
     options::Protocol,
     text::{Ending, Level, Signal, Statistics, Thrown, statistics},
 };
+use meshtun_sys::clock::LocalTime;
 use tokio::time::sleep;
 
 use super::Process;
-use crate::{log::civil, management::Asked};
+use crate::management::Asked;
 
 /// What a signal or a client of the management interface wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl Process {
 
     /// The lines of the status file.
     pub(super) fn statistics(&self, counted: &Statistics) -> Vec<String> {
-        let now = meshtun_openvpn::text::stamp(&civil(std::time::SystemTime::now()), false);
+        let now = LocalTime::at(std::time::SystemTime::now()).to_string();
         statistics(counted, &now, self.options.compression != meshtun_openvpn::options::Compression::None)
     }
 }

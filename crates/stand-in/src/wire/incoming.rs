@@ -9,12 +9,12 @@ use meshtun_dataplane::{Authentic, DropReason, Opened, Opening, Together};
 use meshtun_openvpn::{
     packet_id::PacketId,
     session::{self, Drop, Kind},
-    text::{replayed, stamp},
+    text::replayed,
     wire::OpenError,
 };
+use meshtun_sys::clock::LocalTime;
 
 use super::{SESSION, memory::Newest};
-use crate::log::civil;
 
 /// Opens packets and frames of one session.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ fn reason(drop: &Drop) -> DropReason {
 }
 
 fn time_of(id: PacketId) -> String {
-    stamp(&civil(UNIX_EPOCH + Duration::from_secs(id.time.into())), false)
+    LocalTime::at(UNIX_EPOCH + Duration::from_secs(id.time.into())).to_string()
 }
 
 #[cfg(test)]
