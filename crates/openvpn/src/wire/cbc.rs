@@ -14,45 +14,68 @@ use cipher::{
 use des::TdesEde3;
 use subtle::{Choice, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
 
-use crate::options;
+use crate::options::Cipher;
 
 /// How many datagrams are encrypted side by side.
 pub(super) const LANES: usize = 8;
 
-/// A cipher that encrypts. Its key schedule is wiped when dropped.
-pub(super) enum Encryption {
-    None,
-    Blowfish(Box<Blowfish>),
-    TripleDes(Box<TdesEde3>),
-    Aes128(Aes128Enc),
-    Aes192(Aes192Enc),
-    Aes256(Aes256Enc),
+/// A way through a block cipher: AES has a key schedule for each, which is wiped when dropped.
+pub(super) trait Way {
+    type Aes128: KeyInit;
+    type Aes192: KeyInit;
+    type Aes256: KeyInit;
 }
 
-/// A cipher that decrypts. Its key schedule is wiped when dropped.
-pub(super) enum Decryption {
+/// The way out.
+pub(super) struct Out;
+
+/// The way in.
+pub(super) struct In;
+
+impl Way for Out {
+    type Aes128 = Aes128Enc;
+    type Aes192 = Aes192Enc;
+    type Aes256 = Aes256Enc;
+}
+
+impl Way for In {
+    type Aes128 = Aes128Dec;
+    type Aes192 = Aes192Dec;
+    type Aes256 = Aes256Dec;
+}
+
+/// A cipher with its key, for one way.
+pub(super) enum Keyed<W: Way> {
     None,
     Blowfish(Box<Blowfish>),
     TripleDes(Box<TdesEde3>),
-    Aes128(Aes128Dec),
-    Aes192(Aes192Dec),
-    Aes256(Aes256Dec),
+    Aes128(W::Aes128),
+    Aes192(W::Aes192),
+    Aes256(W::Aes256),
+}
+
+/// A cipher that encrypts.
+pub(super) type Encryption = Keyed<Out>;
+
+/// A cipher that decrypts.
+pub(super) type Decryption = Keyed<In>;
+
+impl<W: Way> Keyed<W> {
+    /// `None` if the key is shorter than the cipher's.
+    pub(super) fn new(cipher: Cipher, key: &[u8]) -> Option<Self> {
+        let key = key.get(..cipher.key_len())?;
+        Some(match cipher {
+            Cipher::None => Self::None,
+            Cipher::BfCbc => Self::Blowfish(Box::new(Blowfish::new_from_slice(key).ok()?)),
+            Cipher::DesEde3Cbc => Self::TripleDes(Box::new(TdesEde3::new_from_slice(key).ok()?)),
+            Cipher::Aes128Cbc => Self::Aes128(W::Aes128::new_from_slice(key).ok()?),
+            Cipher::Aes192Cbc => Self::Aes192(W::Aes192::new_from_slice(key).ok()?),
+            Cipher::Aes256Cbc => Self::Aes256(W::Aes256::new_from_slice(key).ok()?),
+        })
+    }
 }
 
 impl Encryption {
-    /// `None` if the key is shorter than the cipher's.
-    pub(super) fn new(cipher: options::Cipher, key: &[u8]) -> Option<Self> {
-        let key = key.get(..cipher.key_len())?;
-        Some(match cipher {
-            options::Cipher::None => Self::None,
-            options::Cipher::BfCbc => Self::Blowfish(Box::new(Blowfish::new_from_slice(key).ok()?)),
-            options::Cipher::DesEde3Cbc => Self::TripleDes(Box::new(TdesEde3::new_from_slice(key).ok()?)),
-            options::Cipher::Aes128Cbc => Self::Aes128(Aes128Enc::new_from_slice(key).ok()?),
-            options::Cipher::Aes192Cbc => Self::Aes192(Aes192Enc::new_from_slice(key).ok()?),
-            options::Cipher::Aes256Cbc => Self::Aes256(Aes256Enc::new_from_slice(key).ok()?),
-        })
-    }
-
     /// Encrypts at most [`LANES`] chains in place. Each is an initialisation vector, which stays, and whole blocks.
     pub(super) fn encrypt(&self, chains: &mut [&mut [u8]]) {
         match self {
@@ -67,19 +90,6 @@ impl Encryption {
 }
 
 impl Decryption {
-    /// `None` if the key is shorter than the cipher's.
-    pub(super) fn new(cipher: options::Cipher, key: &[u8]) -> Option<Self> {
-        let key = key.get(..cipher.key_len())?;
-        Some(match cipher {
-            options::Cipher::None => Self::None,
-            options::Cipher::BfCbc => Self::Blowfish(Box::new(Blowfish::new_from_slice(key).ok()?)),
-            options::Cipher::DesEde3Cbc => Self::TripleDes(Box::new(TdesEde3::new_from_slice(key).ok()?)),
-            options::Cipher::Aes128Cbc => Self::Aes128(Aes128Dec::new_from_slice(key).ok()?),
-            options::Cipher::Aes192Cbc => Self::Aes192(Aes192Dec::new_from_slice(key).ok()?),
-            options::Cipher::Aes256Cbc => Self::Aes256(Aes256Dec::new_from_slice(key).ok()?),
-        })
-    }
-
     /// Decrypts a chain in place: an initialisation vector, which stays, and whole blocks. Returns how many bytes of padding
     /// (PKCS #7) stand at the end, or `None` if there is no block, a part of one, or no such padding. How long it takes
     /// depends on the chain's length alone.

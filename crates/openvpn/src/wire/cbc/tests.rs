@@ -2,7 +2,6 @@ use cipher::{BlockModeEncrypt, KeyIvInit};
 use proptest::prelude::*;
 
 use super::*;
-use crate::options::Cipher;
 
 fn oracle<C>(key: &[u8], chain: &mut [u8])
 where
