@@ -4,7 +4,7 @@
 //! time: measured with 1,472 bytes on a Zen 5 core, one by one and four at a time, SHA-1 takes 750 and 330 ns, SHA-256 770
 //! and 560 ns. SHA-512, without instructions of its own, gains nothing.
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::hash::{Hash, LONGEST_BLOCK, Md5, Sha1, Sha224, Sha256, Sha384, Sha512};
@@ -110,8 +110,7 @@ impl<H: Hash> Hmac<H> {
         for ((verdict, state), datagram) in verdicts.iter_mut().zip(&states).zip(datagrams) {
             let mut tag = [0; LONGEST_TAG];
             H::write_output(state, &mut tag);
-            let equal = datagram.get(..H::OUTPUT).map_or(Choice::from(0), |claimed| claimed.ct_eq(&tag[..H::OUTPUT]));
-            *verdict = equal.into();
+            *verdict = datagram.get(..H::OUTPUT).is_some_and(|claimed| equal(claimed, &tag[..H::OUTPUT]));
         }
         verdicts
     }
@@ -160,6 +159,14 @@ impl<H: Hash> Drop for Hmac<H> {
         self.inner.zeroize();
         self.outer.zeroize();
     }
+}
+
+/// Whether two tags of one length are equal; how long it takes depends on the length alone, for all differences are put
+/// together before anything is asked of them. `subtle`'s own comparison of slices guards every byte against the compiler, which
+/// with the padding's took a tenth of all that receiving takes.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    let differing = one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other));
+    std::hint::black_box(differing).ct_eq(&0).into()
 }
 
 /// The last one or two blocks of a message: its tail, a 1 bit, zeros, its length.

@@ -44,6 +44,20 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Byte by byte.
+    #[test]
+    fn padding_is_what_a_plain_reading_finds(is_long in any::<bool>(), filled in 0..=16_usize, with in 0..=20_u8, any in prop::array::uniform16(0..20_u8)) {
+        let mut block = any;
+        block[16 - filled..].fill(with);
+        let block = if is_long { &block[..] } else { &block[8..] };
+        let count = usize::from(block[block.len() - 1]);
+        let is_valid = (1..=block.len()).contains(&count)
+            && block[block.len() - count..].iter().all(|byte| usize::from(*byte) == count);
+        prop_assert_eq!(padding(block), is_valid.then_some(count));
+    }
+}
+
 #[test]
 fn padding_is_one_to_a_block_of_bytes_that_tell_their_number() {
     let block_of = |end: &[u8]| {
