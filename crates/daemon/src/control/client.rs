@@ -153,7 +153,10 @@ impl Client {
 
     fn broken(&self, error: io::Error) -> ClientError {
         let error = match error.kind() {
-            io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+            io::ErrorKind::WouldBlock => io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no answer in time (`meshtun status` tells which change goes on)",
+            ),
             _ => error,
         };
         ClientError::Broken { path: self.path.clone(), error }
