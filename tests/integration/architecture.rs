@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_FOR: &[(&str, &[&str])] = &[
     ("tokio", &["meshtun-netlink", "meshtun-daemon", "meshtun-stand-in", "netns-lab", "meshtun"]),
     ("libc", &["meshtun-sys"]),
+    ("nix", &["meshtun-sys"]),
     ("rustix", &["meshtun-sys"]),
     ("socket2", &["meshtun-sys"]),
     ("rtnetlink", &["meshtun-netlink", "netns-lab"]),

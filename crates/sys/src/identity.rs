@@ -1,12 +1,8 @@
 //! Who a process is and what it may see: user, groups, root directory, priority, memory.
 
-use std::{
-    ffi::{CString, c_int},
-    io,
-    path::Path,
-    ptr,
-};
+use std::{ffi::c_int, io, path::Path};
 
+use nix::unistd::{Group, User};
 use rustix::{
     process::{chdir, chroot, nice},
     thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities},
@@ -17,28 +13,7 @@ use rustix::{
 /// # Errors
 /// The kernel's or the name service's; `NotFound` if there is no such user.
 pub fn user_id(name: &str) -> io::Result<u32> {
-    let mut found = None;
-    let name_of = CString::new(name)?;
-    let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
-    look_up(|buffer| {
-        let mut result = ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, and the buffer's length is its own; what `entry` points to lies in the
-        // buffer and is not used beyond it.
-        let error = unsafe {
-            libc::getpwnam_r(
-                name_of.as_ptr(),
-                entry.as_mut_ptr(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                &raw mut result,
-            )
-        };
-        if error == 0 && !result.is_null() {
-            // SAFETY: the call succeeded and points to the entry that it filled.
-            found = Some(unsafe { (*result).pw_uid });
-        }
-        error
-    })?;
+    let found = User::from_name(name)?.map(|user| user.uid.as_raw());
     found.or_else(|| name.parse().ok()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
@@ -47,41 +22,8 @@ pub fn user_id(name: &str) -> io::Result<u32> {
 /// # Errors
 /// As [`user_id`].
 pub fn group_id(name: &str) -> io::Result<u32> {
-    let mut found = None;
-    let name_of = CString::new(name)?;
-    let mut entry = std::mem::MaybeUninit::<libc::group>::uninit();
-    look_up(|buffer| {
-        let mut result = ptr::null_mut();
-        // SAFETY: as in `user_id`.
-        let error = unsafe {
-            libc::getgrnam_r(
-                name_of.as_ptr(),
-                entry.as_mut_ptr(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                &raw mut result,
-            )
-        };
-        if error == 0 && !result.is_null() {
-            // SAFETY: the call succeeded and points to the entry that it filled.
-            found = Some(unsafe { (*result).gr_gid });
-        }
-        error
-    })?;
+    let found = Group::from_name(name)?.map(|group| group.gid.as_raw());
     found.or_else(|| name.parse().ok()).ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Asks with a larger and larger buffer, until it holds the answer.
-fn look_up(mut ask: impl FnMut(&mut [u8]) -> c_int) -> io::Result<()> {
-    const LARGEST: usize = 1 << 20;
-    let mut buffer = vec![0; 4096];
-    loop {
-        match ask(&mut buffer) {
-            0 => return Ok(()),
-            libc::ERANGE if buffer.len() < LARGEST => buffer.resize(buffer.len() * 2, 0),
-            error => return Err(io::Error::from_raw_os_error(error)),
-        }
-    }
 }
 
 /// Makes the whole process, every thread of it, another user's or group's, for good. Supplementary groups go: what stays is
