@@ -18,6 +18,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+pub(crate) use file::cut_block;
 pub use place::Place;
 pub use reader::{MAX_DEPTH, Reading, read_arguments, read_file};
 pub(crate) use secrecy::{is_name, scrub};

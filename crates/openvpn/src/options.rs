@@ -21,6 +21,6 @@ pub use network::{
     Destination, Device, GatewayRedirect, Ifconfig, IfconfigV6, Mssfix, MssfixCounts, MtuDiscovery, Route, RouteDelay,
     RouteGateway, RouteV6, Topology,
 };
-pub use read::Parsed;
+pub use read::{Parsed, Services, Standing, standing};
 pub use scripts::{Script, ScriptSecurity};
 pub use transport::{Compression, Family, Inactivity, Local, PingTimeout, Protocol, Remote};

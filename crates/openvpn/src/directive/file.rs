@@ -47,6 +47,19 @@ pub(super) fn cut(file: &Arc<str>, text: &[u8], findings: &mut Vec<Finding>) -> 
     directives
 }
 
+/// The directives of an inline block that was opened at this place, with places of their own.
+pub(crate) fn cut_block(opened: &Place, text: &str, findings: &mut Vec<Finding>) -> Vec<Directive> {
+    let (mut directives, mut lines) = (Vec::new(), Lines { rest: text.as_bytes(), number: opened.line });
+    while let Some(line) = lines.next() {
+        let place = Place { file: opened.file.clone(), line: lines.number };
+        match one(&place, line, &mut lines, findings) {
+            Ok(directive) => directives.extend(directive),
+            Err(text) => findings.push(Finding::error(&place, text)),
+        }
+    }
+    directives
+}
+
 /// The directive of a line, if it has one; inline text is taken from `lines`.
 fn one(
     place: &Place,

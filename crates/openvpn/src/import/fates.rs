@@ -41,10 +41,10 @@ fn sound(directive: &Directive, channel: &Channel, context: &Context<'_>) -> Str
     match directive.name.as_str() {
         "dev" => format!("device {link}{} of link {link}", context.number),
         "local" => format!("gateways.{own}: where it binds and is reached"),
-        "remote" if channel.remote().is_some_and(|remote| remote.place != directive.place) => {
+        "remote" | "connection" if channel.remote().is_some_and(|remote| remote.place != directive.place) => {
             format!("DECIDE: a channel has one peer address; only the first `remote` is gateways.{peer}'s")
         }
-        "remote" => format!("gateways.{peer}: where it is reached"),
+        "remote" | "connection" => format!("gateways.{peer}: where it is reached"),
         "port" | "lport" | "rport" => match (context.mesh.keep_ports, context.link.ports) {
             (true, Some(_)) => format!("links.{link}.ports"),
             _ => format!("another port, so that both can run side by side; see links.{link}.ports"),

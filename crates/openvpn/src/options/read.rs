@@ -22,6 +22,7 @@ mod without_effect;
 use draft::Draft;
 use entry::Entry;
 use table::Meaning;
+pub use table::{Standing, standing};
 
 use super::Options;
 use crate::{
@@ -42,6 +43,9 @@ pub struct Parsed {
     pub server: bool,
 }
 
+/// The port of a service of this name; none if there is none.
+pub type Services = fn(&str) -> Option<u16>;
+
 impl Parsed {
     /// Whether there is an error among the findings.
     #[must_use]
@@ -53,16 +57,28 @@ impl Parsed {
 impl Options {
     /// Makes options of directives, as options.c does of a point-to-point process: `add_option` for each, then
     /// `options_postprocess`. Unlike there everything that is wrong is told, not only what comes first.
+    ///
+    /// Of the names that services have as ports it knows OpenVPN's own alone: see [`Options::read_with`].
     #[must_use]
     pub fn read(reading: &Reading) -> Parsed {
-        let mut draft = Draft::new();
+        Self::read_with(reading, |name| (name == "openvpn").then_some(1194))
+    }
+
+    /// As [`Options::read`], with somebody to ask for the port of a service (getservbyname(3)).
+    #[must_use]
+    pub fn read_with(reading: &Reading, services: Services) -> Parsed {
+        let mut draft = Draft::new(services);
         draft.findings.clone_from(&reading.findings);
+        draft.is_whole = !reading.findings.iter().any(|finding| finding.severity == Severity::Error);
         for directive in &reading.directives {
             take(&mut draft, directive);
         }
         let (tls, server) = (!draft.tls.is_empty(), !draft.server.is_empty());
         check::check(&mut draft);
-        let mut findings = draft.findings;
+        let mut findings = match check::tls(&draft) {
+            Some(refusal) => reading.findings.iter().cloned().chain([refusal]).collect(),
+            None => draft.findings,
+        };
         sort(&mut findings, &reading.directives);
         Parsed { options: draft.options, findings, tls, server }
     }

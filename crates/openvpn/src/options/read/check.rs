@@ -47,9 +47,9 @@ fn device(draft: &mut Draft) {
     draft.options.device.name = name;
 }
 
-/// An error, unless the directive is there and something else is wrong with it.
+/// An error, unless the directive is there and something else is wrong with it, or it may stand where nothing could be read.
 fn missing(draft: &mut Draft, name: &str, text: &str) {
-    if !draft.wrong.iter().any(|wrong| wrong == name) {
+    if draft.is_whole && !draft.wrong.iter().any(|wrong| wrong == name) {
         draft.error_at(name, text);
     }
 }
@@ -110,7 +110,12 @@ fn is_off(timeout: PingTimeout) -> bool {
 
 fn transport(draft: &mut Draft) {
     let (protocol, family, port) = (draft.options.protocol, draft.options.family, draft.remote_port);
-    let remotes = draft.remotes.drain(..).map(|remote| {
+    if let (Some(_), Some(remote)) = (draft.connections.first(), draft.remotes.first()) {
+        let text = "`remote` outside of `connection` blocks counts for nothing where there are such blocks";
+        draft.findings.push(Finding::warning(&remote.place, text));
+        draft.remotes.clear();
+    }
+    let remotes = draft.remotes.drain(..).chain(draft.connections.drain(..)).map(|remote| {
         let (protocol, own_family) = remote.transport.unwrap_or((protocol, family));
         // A protocol without a family leaves the family as it is (`connection_entry_load_re`).
         let family = if own_family == Family::Any { family } else { own_family };
@@ -221,11 +226,15 @@ fn management(draft: &mut Draft) {
     }
 }
 
+/// What there is to say of a TLS configuration, and nothing else: what is wrong for a static key may be right for TLS.
+pub(super) fn tls(draft: &Draft) -> Option<Finding> {
+    let (name, place) = draft.tls.first()?;
+    Some(Finding::error(place, refuse_tls(name, &draft.tls[1..], draft.server.first())))
+}
+
 fn keys(draft: &mut Draft) {
     let secret = draft.secret.take();
-    if let Some((name, place)) = draft.tls.first().cloned() {
-        let text = refuse_tls(&name, &draft.tls[1..], draft.server.first());
-        draft.findings.push(Finding::error(&place, text));
+    if !draft.tls.is_empty() {
         return;
     }
     for (name, place) in &draft.server {

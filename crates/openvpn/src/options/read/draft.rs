@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
-use super::super::{
-    Family, Management, Mssfix, MssfixCounts, Options, PingTimeout, Protocol, Secret, SecretSource, Status,
+use super::{
+    super::{Family, Management, Mssfix, MssfixCounts, Options, PingTimeout, Protocol, Secret, SecretSource, Status},
+    Services,
 };
 use crate::{
     directive::{Directive, Place, scrub},
@@ -54,6 +55,11 @@ pub(super) struct Draft {
     pub(super) tls: Vec<(String, Place)>,
     /// Directives that only a server with many clients has.
     pub(super) server: Vec<(String, Place)>,
+    pub(super) services: Services,
+    /// All files and lines could be read. Where not, what is missing may stand there.
+    pub(super) is_whole: bool,
+    /// What `connection` blocks say.
+    pub(super) connections: Vec<RemoteDraft>,
 }
 
 /// A `remote` before what it leaves out is known.
@@ -86,7 +92,7 @@ pub(super) struct ManagementExtra {
 }
 
 impl Draft {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(services: Services) -> Self {
         let nowhere = Place { file: None, line: 0 };
         let nothing = Secret { source: SecretSource::Inline(Zeroizing::new(String::new())), place: nowhere };
         Self {
@@ -120,6 +126,9 @@ impl Draft {
             wrong: Vec::new(),
             tls: Vec::new(),
             server: Vec::new(),
+            services,
+            is_whole: true,
+            connections: Vec::new(),
         }
     }
 

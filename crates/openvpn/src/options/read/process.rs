@@ -144,7 +144,7 @@ fn management(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
     let (host, port) = (directive.parameters[0].clone(), directive.parameters[1].as_str());
     let address = match port {
         "unix" => ManagementAddress::Unix(host),
-        _ => ManagementAddress::Tcp(host, values::port(port)?),
+        _ => ManagementAddress::Tcp(host, values::port(port, draft.services)?),
     };
     let password_file = directive.parameter(2).map(str::to_owned);
     draft.management = Some(Management {

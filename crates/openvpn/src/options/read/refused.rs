@@ -2,7 +2,6 @@
 
 /// What cannot be done, and what to do about it.
 pub(super) const CANNOT: &[(&str, &str)] = &[
-    ("connection", "blocks of connections cannot be used: write a `remote` line for each"),
     ("lladdr", "a tun device has no such address"),
     ("plugin", "plugins cannot be loaded: use scripts (`up`, `down` …)"),
     ("http-proxy", "proxies cannot be used"),
@@ -33,6 +32,12 @@ pub(super) const CANNOT: &[(&str, &str)] = &[
     ("show-engines", "there are none"),
     ("msg-channel", "it is for Windows alone"),
     ("allow-nonadmin", "it is for Windows alone"),
+    ("dhcp-internal", "it is for Windows alone"),
+    ("rdns-internal", "it is for Windows alone"),
+    ("show-adapters", "it is for Windows alone"),
+    ("show-net", "it is for Windows alone"),
+    ("show-valid-subnets", "it is for Windows alone"),
+    ("memstats", "`status` and `management` tell what was carried"),
 ];
 
 /// What only TLS has.

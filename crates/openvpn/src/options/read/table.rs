@@ -43,3 +43,26 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let listed = without_effect::DIRECTIVES.iter().chain(refused::CANNOT).map(|(name, _)| *name);
     sets.chain(listed).chain(refused::TLS.iter().chain(refused::SERVER).copied())
 }
+
+/// What becomes of a directive, whatever its parameters are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does what it does in OpenVPN.
+    Accepted,
+    /// It is accepted and changes nothing, for this reason.
+    WithoutEffect(&'static str),
+    /// It is refused, for this reason.
+    Refused(&'static str),
+}
+
+/// What becomes of a directive of this name; `None` if no OpenVPN has it.
+#[must_use]
+pub fn standing(name: &str) -> Option<Standing> {
+    Some(match find(name)? {
+        Meaning::Sets(_) => Standing::Accepted,
+        Meaning::Nothing(reason) => Standing::WithoutEffect(reason),
+        Meaning::Tls => Standing::Refused("it belongs to TLS, which a meshtun link replaces"),
+        Meaning::Server => Standing::Refused("it belongs to a server with many clients"),
+        Meaning::Cannot(reason) => Standing::Refused(reason),
+    })
+}

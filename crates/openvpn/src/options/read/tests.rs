@@ -190,7 +190,7 @@ fn values_have_openvpns_ranges() {
         ("script-security 4", "from 0 to 3"),
         ("status-version 4", "from 1 to 3"),
         ("lport 70000", "a port from 1 to 65535"),
-        ("remote a openvpn", "a port from 1 to 65535, as a number"),
+        ("remote a isakmp", "a port from 1 to 65535, or the name of a service"),
         ("key-direction 2", "0 at one end and 1 at the other"),
         ("key-direction x", "0 at one end and 1 at the other"),
         ("mtu-disc perhaps", "yes, maybe or no"),
@@ -391,6 +391,57 @@ fn a_command_line_overrides_a_file_where_it_comes_later() {
         told(&parsed, Severity::Warning),
         ["argument 7: `daemon` is given more than once: the first one counts, not `late`"]
     );
+}
+
+#[test]
+fn blocks_of_connections_are_remotes_with_ports_and_protocols_of_their_own() {
+    let text = "rport 7001\n<connection>\nremote a.example\n</connection>\nproto tcp-client\n\
+                <connection>\n# the second\nremote b.example 7002 udp6\n</connection>\n\
+                <connection>\nproto udp4\nrport 7003\nremote c.example\n</connection>\n";
+    let remotes = options(text).remotes;
+    let short: Vec<_> = remotes.iter().map(|r| (r.host.as_str(), r.port, r.protocol, r.family, r.place.line)).collect();
+    assert_eq!(
+        short,
+        [
+            // What stands below a block is not for it.
+            ("a.example", 7001, Protocol::Udp, Family::Any, 5),
+            ("b.example", 7002, Protocol::Udp, Family::V6, 9),
+            ("c.example", 7003, Protocol::Udp, Family::V4, 13),
+        ]
+    );
+    let beside = with("remote z.example\n<connection>\nremote a.example\n</connection>\n");
+    assert_eq!(beside.options.remotes.len(), 1);
+    assert!(told(&beside, Severity::Warning)[0].starts_with("nq1.conf:4: `remote` outside"), "{:?}", beside.findings);
+    for (block, words) in [
+        ("<connection>\nremote a.example\nfloat\n</connection>\n", "nq1.conf:6: `float`: only `remote`"),
+        ("<connection>\nrport 7\n</connection>\n", "there is no `remote` in it"),
+        ("<connection>\nremote a.example port\n</connection>\n", "nq1.conf:5: `port` should be a port"),
+        ("connection\n", "it takes one parameter"),
+        ("connection a\n", "it stands around lines"),
+    ] {
+        assert!(error(block).contains(words), "{block}: {}", error(block));
+    }
+}
+
+#[test]
+fn of_a_file_that_cannot_be_read_nothing_is_said_to_be_missing() {
+    let line = ["--config", "nq1.conf"].map(str::to_owned);
+    let reading = directive::read_arguments(&line, &mut |_| Err(io::ErrorKind::PermissionDenied.into()));
+    let errors = told(&Options::read(&reading), Severity::Error);
+    assert!(errors.len() == 1 && errors[0].contains("`nq1.conf` cannot be read: permission denied"), "{errors:?}");
+    let errors = told(&parse("\"dev tun\nsecret k\ncipher none\n"), Severity::Error);
+    assert_eq!(errors.len(), 1, "`dev` stands in the line that cannot be split: {errors:?}");
+    assert_eq!(told(&parse("cipher none\n"), Severity::Error).len(), 2, "but here it is missing, and `secret`");
+}
+
+#[test]
+fn of_a_tls_configuration_is_said_what_it_is_and_nothing_else() {
+    let text = "client\nproto udp\nremote a.example 1194\nca ca.crt\ncert c.crt\nkey c.key\ncipher AES-256-GCM\nnobind\n\
+                persist-key\nlport 7\nport x\nfrobnicate\n";
+    let parsed = parse(text);
+    assert!(parsed.tls && parsed.findings.len() == 1, "{:?}", parsed.findings);
+    assert!(parsed.findings[0].text.starts_with("`client` makes this a TLS configuration"));
+    assert_eq!(parsed.options.remotes[0].host, "a.example", "what it says is there for `import`");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{
     super::{Compression, Family, Local, MtuDiscovery, Protocol},
     draft::{Draft, RemoteDraft},
-    entry::{Entry, set},
+    entry::{Entry, set, set_inline},
     values,
 };
-use crate::directive::Directive;
+use crate::directive::{Directive, cut_block};
 
 pub(super) const ENTRIES: &[Entry] = &[
     set("proto", 1, 1, |draft, d| {
@@ -17,18 +17,19 @@ pub(super) const ENTRIES: &[Entry] = &[
     }),
     set("local", 1, 3, local),
     set("remote", 1, 3, remote),
+    set_inline("connection", 1, 1, connection),
     set("port", 1, 1, |draft, d| {
-        draft.local_port = values::port(&d.parameters[0])?;
+        draft.local_port = values::port(&d.parameters[0], draft.services)?;
         draft.remote_port = draft.local_port;
         Ok(())
     }),
     set("lport", 1, 1, |draft, d| {
         draft.lport_given = d.parameters[0] != "0";
-        draft.local_port = if draft.lport_given { values::port(&d.parameters[0])? } else { 0 };
+        draft.local_port = if draft.lport_given { values::port(&d.parameters[0], draft.services)? } else { 0 };
         Ok(())
     }),
     set("rport", 1, 1, |draft, d| {
-        draft.remote_port = values::port(&d.parameters[0])?;
+        draft.remote_port = values::port(&d.parameters[0], draft.services)?;
         Ok(())
     }),
     set("bind", 0, 1, bind),
@@ -138,7 +139,7 @@ fn local(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
     let host = Some(directive.parameters[0].clone()).filter(|host| host != "*");
     draft.options.local = Some(Local { host, place: directive.place.clone() });
     if let Some(text) = directive.parameter(1) {
-        draft.local_port = values::port(text)?;
+        draft.local_port = values::port(text, draft.services)?;
     }
     Ok(())
 }
@@ -146,10 +147,46 @@ fn local(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
 fn remote(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
     draft.remotes.push(RemoteDraft {
         host: directive.parameters[0].clone(),
-        port: directive.parameter(1).map(values::port).transpose()?,
+        port: directive.parameter(1).map(|text| values::port(text, draft.services)).transpose()?,
         transport: directive.parameter(2).map(protocol).transpose()?,
         place: directive.place.clone(),
     });
+    Ok(())
+}
+
+/// `<connection>`: a remote with what is its own. What the block leaves out is as it was said above it.
+fn connection(draft: &mut Draft, directive: &Directive) -> Result<(), String> {
+    let Some(text) = &directive.inline else {
+        return Err("it stands around lines: `<connection>`, `remote` …, `</connection>`".to_owned());
+    };
+    let (mut port, mut transport) = (draft.remote_port, (draft.options.protocol, draft.options.family));
+    let mut named = None;
+    for inner in cut_block(&directive.place, text, &mut draft.findings) {
+        let place = &inner.place;
+        match (inner.name.as_str(), inner.parameters.as_slice()) {
+            ("remote", [_] | [_, _] | [_, _, _]) => named = Some(inner),
+            ("rport", [text]) => {
+                port = values::port(text, draft.services).map_err(|error| format!("{place}: {error}"))?
+            }
+            ("proto", [text]) => transport = protocol(text).map_err(|error| format!("{place}: {error}"))?,
+            (name, _) => {
+                return Err(format!(
+                    "{place}: `{inner}`: only `remote`, `rport` and `proto` can differ from connection to connection: write `{name}` outside of the blocks, once for all"
+                ));
+            }
+        }
+    }
+    let Some(named) = named else { return Err("there is no `remote` in it".to_owned()) };
+    let own = |error| format!("{}: {error}", named.place);
+    let own_port = named.parameter(1).map(|text| values::port(text, draft.services)).transpose().map_err(own)?;
+    let own_transport = named.parameter(2).map(protocol).transpose().map_err(own)?;
+    let transport = match (own_transport, transport) {
+        (Some((protocol, Family::Any)), (_, family)) => (protocol, family),
+        (own, outer) => own.unwrap_or(outer),
+    };
+    let host = named.parameters[0].clone();
+    let place = directive.place.clone();
+    draft.connections.push(RemoteDraft { host, port: own_port.or(Some(port)), transport: Some(transport), place });
     Ok(())
 }
 

@@ -8,6 +8,8 @@ use std::{
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::Services;
+
 /// A whole number within a range.
 pub(super) fn number(text: &str, allowed: RangeInclusive<i64>) -> Result<i64, String> {
     let (least, most) = (*allowed.start(), *allowed.end());
@@ -39,9 +41,12 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     count(text).map(|value| Duration::from_secs(value.into()))
 }
 
-/// A port, 1 to 65535. Names of services are not looked up.
-pub(super) fn port(text: &str) -> Result<u16, String> {
-    short(text, 1..=u16::MAX).map_err(|_| format!("`{text}` should be a port from 1 to 65535, as a number"))
+/// A port, 1 to 65535, or the name of a service.
+pub(super) fn port(text: &str, services: Services) -> Result<u16, String> {
+    let named = || services(text).filter(|&port| port > 0);
+    short(text, 1..=u16::MAX).ok().or_else(named).ok_or_else(|| {
+        format!("`{text}` should be a port from 1 to 65535, or the name of a service that /etc/services has")
+    })
 }
 
 /// An IPv4 address in four parts.
@@ -82,8 +87,13 @@ mod tests {
             assert_eq!(number(text, 0..=9), Err(format!("`{text}` should be a whole number from 0 to 9")));
         }
         assert_eq!(count("-3"), Err("`-3` should be a whole number of at least 0".to_owned()));
-        assert_eq!((port("1"), port("65535")), (Ok(1), Ok(65535)));
-        assert!(["0", "65536", "openvpn"].iter().all(|text| port(text).is_err()));
+    }
+
+    #[test]
+    fn a_port_is_a_number_or_the_name_of_a_service() {
+        let services: Services = |name| if name == "openvpn" { Some(1194) } else { None };
+        assert_eq!(["1", "65535", "openvpn"].map(|text| port(text, services)), [Ok(1), Ok(65535), Ok(1194)]);
+        assert!(["0", "65536", "-1", "isakmp", ""].iter().all(|text| port(text, services).is_err()));
     }
 
     #[test]

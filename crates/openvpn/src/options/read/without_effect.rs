@@ -10,6 +10,7 @@ pub(super) const DIRECTIVES: &[(&str, &str)] = &[
     ("ncp-ciphers", "with a static key nothing is negotiated: `cipher` counts"),
     ("data-ciphers", "with a static key nothing is negotiated: `cipher` counts"),
     ("prng", "random numbers are the kernel's"),
+    ("use-prediction-resistance", "random numbers are the kernel's"),
     ("max-routes", "there is no limit"),
     ("iproute", "addresses and routes are set over netlink, no program is run for it"),
     ("allow-deprecated-insecure-static-crypto", "a static key is what this mode is for"),
