@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
-use crate::{ClampMss, DropReason, Filter, ReceiveSession, SendSession};
+use crate::{ClampMss, DropReason, Filter, ReceiveSession, SendSession, Shaper};
 
 /// A channel's number in this process, chosen by the control side and never used again while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +50,11 @@ pub enum Command {
     Filter(Arc<Filter>),
     /// The tun device's MTU in bytes: padding does not go beyond it.
     Mtu(u16),
+    /// The sending half keeps to a rate. Among a channel's first commands alone.
+    Shape(Box<Shaper>),
+    /// Datagrams get the traffic class of the inner packets that they carry: the codepoint (RFC 2474), without the two bits of
+    /// congestion. What carries none keeps the last one.
+    CopyClass,
     /// To what the maximum segment size of TCP connections is lowered. It is left alone unless told otherwise.
     ClampMss(ClampMss),
 }
@@ -68,7 +73,12 @@ impl Command {
             Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {
                 (None, Some(self))
             }
-            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } => (Some(self), None),
+            Command::InstallSend(_)
+            | Command::Use(_)
+            | Command::Drain(_)
+            | Command::Seal { .. }
+            | Command::Shape(_)
+            | Command::CopyClass => (Some(self), None),
         }
     }
 }

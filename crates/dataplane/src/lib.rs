@@ -56,6 +56,7 @@ pub use counters::{Counters, CountersSnapshot, DropReason, ReceiveSnapshot, Send
 pub use events::Events;
 pub use filter::{Filter, Verdict};
 pub use plane::{ChannelParts, DataPlane, PlaneConfig, PlaneError};
+pub use sending::Shaper;
 pub use session::{
     Authentic, Datagrams, Format, Opened, Opening, Pieces, ReceiveSession, Sealing, SendSession, Together,
 };

@@ -201,7 +201,12 @@ impl ReceivingHalf {
             Command::Mtu(mtu) => self.clamp.set_mtu(mtu),
             Command::ClampMss(how) => self.clamp.set(how),
             Command::Endpoint(endpoint) => self.endpoint = Some(endpoint.into()),
-            Command::InstallSend(_) | Command::Use(_) | Command::Drain(_) | Command::Seal { .. } => {}
+            Command::InstallSend(_)
+            | Command::Use(_)
+            | Command::Drain(_)
+            | Command::Seal { .. }
+            | Command::Shape(_)
+            | Command::CopyClass => {}
         }
     }
 

@@ -5,9 +5,11 @@
 //! one turn can seal waits in the half's [`Queue`]. The half owns its send keys, so a counter has one writer and is never
 //! used twice.
 
+mod class;
 mod drain;
 mod loans;
 mod packer;
+mod shaper;
 mod train;
 mod wire;
 
@@ -20,6 +22,7 @@ use meshtun_sys::{
     udp,
 };
 
+pub use self::shaper::Shaper;
 use self::{loans::Loans, packer::Packer, train::Loading, wire::Wire};
 use crate::{
     ChannelId, Command, Counters, DropReason, Event, Half, SendSession, Transport,
@@ -109,7 +112,7 @@ impl SendingHalf {
             return self.discard(scratch, DropReason::NoSession);
         };
         let sent = self.wire.counters.sending.wire_bytes.get();
-        let train = Loading::new(key, self.wire.prefix, &mut scratch.train);
+        let train = Loading::new(key, self.wire.prefix, self.wire.pace.room(&mut scratch.train[..], self.mtu));
         let mut packer = Packer::new(train, self.mtu, self.clamp.longest, &mut self.wire);
         let (pool, queue) = (&mut scratch.pool, &mut self.queue);
         let (mut turned, mut left) = (Turn::Idle, BYTES_PER_TURN);
@@ -175,7 +178,7 @@ impl SendingHalf {
 
     /// The socket takes packets again: what was stuck goes first.
     pub(crate) fn resume(&mut self, scratch: &mut Scratch, now: Instant) -> Turn {
-        self.wire.resume();
+        self.wire.resume(now);
         self.turn(scratch, now)
     }
 
@@ -192,24 +195,38 @@ impl SendingHalf {
                 self.clamp.set_mtu(mtu);
             }
             Command::ClampMss(how) => self.clamp.set(how),
+            Command::Shape(shaper) => self.wire.pace.keep_to(shaper),
+            Command::CopyClass => self.wire.class.copy(),
             Command::InstallReceive(_) | Command::Admit(_) | Command::Filter(_) | Command::Sources(_) => {}
         }
     }
 
-    /// Whether a train waits for room in the socket; packets are read, but not sealed, meanwhile.
+    /// Whether a train waits for room in the socket, or the wire rests; packets are read, but not sealed, meanwhile.
     pub(crate) fn is_stuck(&self) -> bool {
         self.wire.is_stuck()
+    }
+
+    /// Whether it is the socket that has no room.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.wire.waits_for_room()
     }
 
     pub(crate) fn watch(&self, epoll: &Epoll) -> io::Result<()> {
         self.watch_device(&self.tun, epoll)?;
         let watched = epoll.add(&self.wire.writable, self.token(Source::Writable), Interest::None);
-        watched.inspect_err(|_| drop(epoll.delete(&*self.tun)))
+        let watched = watched.and_then(|()| match self.wire.pace.timer() {
+            Some(timer) => epoll.add(timer, self.token(Source::Writable), Interest::Read),
+            None => Ok(()),
+        });
+        watched.inspect_err(|_| {
+            let _not_watched = epoll.delete(&self.wire.writable);
+            drop(epoll.delete(&*self.tun));
+        })
     }
 
     /// Watches for room in the socket exactly while it is waited for.
     pub(crate) fn watch_again(&self, epoll: &Epoll) {
-        let wanted = if self.is_stuck() { Interest::Write } else { Interest::None };
+        let wanted = if self.waits_for_room() { Interest::Write } else { Interest::None };
         let watched = epoll.modify(&self.wire.writable, self.token(Source::Writable), wanted);
         debug_assert!(watched.is_ok(), "the descriptor is registered and open");
     }
@@ -220,6 +237,9 @@ impl SendingHalf {
             let _gone = epoll.delete(&**device);
         }
         let _gone = epoll.delete(&self.wire.writable);
+        if let Some(timer) = self.wire.pace.timer() {
+            let _gone = epoll.delete(timer);
+        }
     }
 
     fn watch_device(&self, device: &Tun, epoll: &Epoll) -> io::Result<()> {

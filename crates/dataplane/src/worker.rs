@@ -168,7 +168,7 @@ impl Worker {
     ) -> Turn {
         let Some(half) = self.sending.get_mut(&id) else { return Turn::Idle };
         half.round = self.round;
-        let was_stuck = half.is_stuck();
+        let waited = half.waits_for_room();
         let turned = turn(half, &mut self.scratch);
         half.end_drain(turned, &mut self.scratch, now);
         self.has_sent |= turned == Turn::Busy;
@@ -176,7 +176,7 @@ impl Worker {
         if turned == Turn::Failed {
             half.clear(&mut self.scratch, DropReason::NoSession);
             half.unwatch(&self.epoll);
-        } else if was_stuck != half.is_stuck() {
+        } else if waited != half.waits_for_room() {
             half.watch_again(&self.epoll);
         }
         if half.is_waiting() && !self.waiting.contains(&id) {
@@ -249,9 +249,9 @@ impl Worker {
             }
             Order::Command(id, Half::Sending, command) => {
                 if let Some(half) = self.sending.get_mut(&id) {
-                    let was_stuck = half.is_stuck();
+                    let waited = half.waits_for_room();
                     half.obey(command, &mut self.scratch);
-                    if was_stuck != half.is_stuck() {
+                    if waited != half.waits_for_room() {
                         half.watch_again(&self.epoll);
                     }
                     // A drain comes to its end even if its device has nothing.

@@ -7,9 +7,9 @@
 //! |---|---|
 //! | [`tun`] | attach to a persistent tun device, offloads, carrier |
 //! | [`udp`] | a UDP socket that sends and receives trains (`UDP_SEGMENT`, `UDP_GRO`) |
-//! | [`epoll`], [`event`], [`thread`] | what a worker's loop stands on |
+//! | [`epoll`], [`event`], [`timer`], [`thread`] | what a worker's loop stands on |
 //! | [`device`] | interface index, flags, up and down |
-//! | [`tcp`] | congestion control |
+//! | [`tcp`], [`traffic_class`] | congestion control, the class of what a socket sends |
 //! | [`netns`] | network and user namespaces: made, entered, pinned |
 //! | [`capture`] | packet sockets with classic BPF filters |
 //! | [`lock`], [`capability`], [`process`] | one daemon at a time, what we may do, children |
@@ -32,5 +32,7 @@ pub mod process;
 pub mod service;
 pub mod tcp;
 pub mod thread;
+pub mod timer;
+pub mod traffic_class;
 pub mod tun;
 pub mod udp;

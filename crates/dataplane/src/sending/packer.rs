@@ -8,6 +8,7 @@ use meshtun_offload::{
 };
 
 use super::{
+    class,
     train::Loading,
     wire::{Load, Wire},
 };
@@ -45,6 +46,10 @@ impl<'a> Packer<'a> {
             return sending.drops.add(DropReason::BadSuperPacket, 1);
         };
         sending.super_packets.add(1);
+        if self.wire.class.is_copied() {
+            self.begin_class(packet);
+        }
+        let sending = &self.wire.counters.sending;
         if let Some(longest) = self.longest.filter(|_| !header.is_gso()) {
             mss::clamp(packet, longest, header.needs_csum());
         }
@@ -61,6 +66,15 @@ impl<'a> Packer<'a> {
         }
         while let Some(segment) = segments.next_segment() {
             self.seal(segment);
+        }
+    }
+
+    /// A train has one class.
+    #[cold]
+    fn begin_class(&mut self, packet: &[u8]) {
+        if let Some(class) = class::of(packet).filter(|class| !self.wire.class.is(*class)) {
+            self.flush();
+            self.wire.class.begin(class);
         }
     }
 

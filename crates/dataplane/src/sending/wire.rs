@@ -10,7 +10,10 @@ use std::{
 use meshtun_sys::udp::{self, Endpoint};
 
 use super::{
-    SendingParts, packets_in,
+    SendingParts,
+    class::Class,
+    packets_in,
+    shaper::Pace,
     train::{Sealed, Stuck},
 };
 use crate::{ChannelId, Counters, DropReason, Event, Half, Transport, events::EventSender};
@@ -32,6 +35,8 @@ pub(super) struct Wire {
     pub(super) writable: OwnedFd,
     endpoint: Option<Endpoint>,
     stuck: Stuck,
+    pub(super) pace: Pace,
+    pub(super) class: Class,
     told_too_big: Option<Instant>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: EventSender,
@@ -44,6 +49,8 @@ pub(super) struct Load {
     pub(super) bytes: u64,
     /// The datagrams of which the packets are made.
     pub(super) messages: u64,
+    /// Their class, if the datagrams get it.
+    pub(super) class: Option<u8>,
 }
 
 impl Wire {
@@ -57,6 +64,8 @@ impl Wire {
             is_broken: false,
             endpoint: parts.endpoint.map(Endpoint::from),
             stuck: Stuck::new(),
+            pace: Pace::default(),
+            class: Class::default(),
             told_too_big: None,
             counters: parts.counters,
             events: parts.events,
@@ -74,20 +83,39 @@ impl Wire {
         self.counters.sending.drops.add(DropReason::QueueFull, packets_in(read));
     }
 
+    #[inline]
     pub(super) fn is_stuck(&self) -> bool {
-        !self.stuck.is_empty()
+        !self.stuck.is_empty() || self.pace.rests()
+    }
+
+    /// As [`Self::is_stuck`], for want of room in the socket.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.stuck.is_empty() && !self.pace.rests()
     }
 
     /// Sends a train, or keeps it if the socket has no room, or counts why it is lost.
     pub(super) fn send(&mut self, train: Sealed<'_>, load: Load) {
+        let load = Load { class: self.class.wanted(), ..load };
         let gone = if self.is_stuck() { 0 } else { self.send_now(train, load) };
         if gone < train.bytes().len() {
             self.stuck.keep(train.without(gone), load);
         }
     }
 
-    /// Tells how many bytes need not be sent again: all, unless the socket has no room.
+    /// Tells how many bytes need not be sent again: all, unless the socket has no room or the wire rests.
     fn send_now(&mut self, train: Sealed<'_>, load: Load) -> usize {
+        if self.pace.rests() {
+            return 0;
+        }
+        if let Some(class) = load.class {
+            self.class.set(&self.transport, class);
+        }
+        let gone = self.send_at_once(train, load);
+        self.pace.charge(gone, train.segment());
+        gone
+    }
+
+    fn send_at_once(&mut self, train: Sealed<'_>, load: Load) -> usize {
         let (train, segment) = (train.bytes(), train.segment());
         let udp = match &self.transport {
             Transport::Udp(udp) => udp,
@@ -180,7 +208,9 @@ impl Wire {
         }
     }
 
-    pub(super) fn resume(&mut self) {
+    /// The socket has room, or a rest is over.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.pace.resume(now);
         let mut stuck = std::mem::take(&mut self.stuck);
         stuck.resume(|train, load| self.send_now(train, load));
         self.stuck = stuck;
@@ -205,6 +235,7 @@ impl Wire {
                 self.counters.sending.messages.add(1);
                 self.counters.sending.wire_bytes.add(frame.bytes().len() as u64);
                 self.counters.say(now);
+                self.pace.charge_frame(frame.bytes().len(), now);
             }
             Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(frame),
             Err(_) => {}

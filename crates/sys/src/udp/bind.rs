@@ -24,6 +24,8 @@ pub struct UdpOptions {
     /// Take trains with one call where the kernel can (`UDP_GRO`); without, each datagram comes by itself, as it does to
     /// most programs.
     pub gro: bool,
+    /// `[::]` takes no IPv4 (`IPV6_V6ONLY`).
+    pub only_v6: bool,
     /// Bind to an address that no interface has yet, or not at the moment (`IP_FREEBIND`): nothing is received there, and
     /// sending fails, until one has it. The same for a device that is not there, until the socket is bound to it anew.
     pub free: bool,
@@ -40,6 +42,7 @@ impl UdpOptions {
             receive_buffer: 8 << 20,
             send_buffer: 1 << 20,
             gro: true,
+            only_v6: false,
             free: false,
         }
     }
@@ -184,8 +187,9 @@ pub(super) fn set(socket: &Socket, options: &UdpOptions) -> Result<(), BindError
     step("path MTU discovery", never_fragment(socket, domain))?;
     step("receive buffer", set_buffer(socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, options.receive_buffer))?;
     step("send buffer", set_buffer(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, options.send_buffer))?;
-    if domain == Domain::IPV6 && socket.only_v6().ok() != Some(!options.local.ip().is_unspecified()) {
-        step("IPV6_V6ONLY", socket.set_only_v6(!options.local.ip().is_unspecified()))?;
+    let only_v6 = options.only_v6 || !options.local.ip().is_unspecified();
+    if domain == Domain::IPV6 && socket.only_v6().ok() != Some(only_v6) {
+        step("IPV6_V6ONLY", socket.set_only_v6(only_v6))?;
     }
     if options.free {
         step("IP_FREEBIND", bind_freely(socket, domain))?;

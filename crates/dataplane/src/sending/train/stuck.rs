@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn a_frame_that_waits_goes_before_the_trains_that_wait() {
         let mut stuck = Stuck::new();
-        stuck.keep(sealed(b"first train", 5), Load { packets: 3, bytes: 11, messages: 3 });
-        stuck.keep(sealed(b"second train", 6), Load { packets: 2, bytes: 12, messages: 2 });
+        stuck.keep(sealed(b"first train", 5), Load { packets: 3, bytes: 11, messages: 3, class: None });
+        stuck.keep(sealed(b"second train", 6), Load { packets: 2, bytes: 12, messages: 2, class: None });
         stuck.keep_first(sealed(b"frame", 5));
         assert_eq!(kept(&stuck), [&b"frame"[..], b"first train", b"second train"]);
         let (train, load) = stuck.first().unwrap();
