@@ -101,12 +101,12 @@ fn start(configuration: Configuration, source: Source, log: &Log) -> Result<(), 
         log.to_syslog(ident);
     }
     privileges::settle(options, log);
-    become_daemon(options, &notifier, log)?;
+    let is_daemon = become_daemon(options, &notifier, log)?;
     let pid_file = options.writepid.as_deref().map(|path| PidFile::write(path, options.chroot.is_some()));
     let _removed_at_the_end = pid_file.transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fatal::new(format_args!("cannot start: {error}")))?;
-    let result = runtime.block_on(async { Process::new(configuration, source, log, notifier)?.run().await });
+    let result = runtime.block_on(async { Process::new(configuration, source, log, notifier, is_daemon)?.run().await });
     // A name that is still being resolved must not hold the process.
     runtime.shutdown_background();
     result
@@ -141,21 +141,23 @@ pub(crate) fn warn_of_static_keys(options: &Options, log: &Log) {
     }
 }
 
-/// `daemon`: not where a service runner watches this process (init.c, `possibly_become_daemon`).
-fn become_daemon(options: &Options, notifier: &Notifier, log: &Log) -> Result<(), Fatal> {
+/// `daemon`: not where a service runner watches this process (init.c, `possibly_become_daemon`). Whether it went into the
+/// background.
+fn become_daemon(options: &Options, notifier: &Notifier, log: &Log) -> Result<bool, Fatal> {
     let watched = notifier.tell("READY=0");
-    let Some(daemon) = &options.daemon else { return Ok(()) };
+    let Some(daemon) = &options.daemon else { return Ok(false) };
     let failed = |error: std::io::Error| Fatal::new(format_args!("daemon() failed or unsupported: {}", told(&error)));
     if options.log.is_none() {
         log.to_syslog(daemon.name.as_deref().unwrap_or("openvpn"));
     }
     if watched {
-        return Ok(());
+        return Ok(false);
     }
     if background::fork().map_err(failed)? == Forked::Parent {
         exit(GOOD.into());
     }
-    background::silence(options.log.is_none()).map_err(failed)
+    background::silence(options.log.is_none()).map_err(failed)?;
+    Ok(true)
 }
 
 /// `writepid`: a file with our number, for as long as we live.

@@ -1,5 +1,11 @@
 //! Reading what the process is told: the command line, the files that it names, the key.
 
+mod files;
+#[cfg(test)]
+mod known;
+mod services;
+mod unserved;
+
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
@@ -57,7 +63,7 @@ impl Source {
     /// Reads everything.
     pub(crate) fn read(&self) -> Result<Configuration, Box<Refused>> {
         let reading = read_arguments(&self.arguments, &mut |name| open(&self.start.join(name), name));
-        let parsed = Options::read(&reading);
+        let parsed = Options::read_with(&reading, services::port);
         let refused = parsed.is_refused();
         let (options, mut findings) = (parsed.options, parsed.findings);
         if let Some(finding) = self.cannot_enter(&options) {
@@ -67,8 +73,9 @@ impl Source {
         if refused {
             return Err(Box::new(Refused { options, findings }));
         }
-        findings.extend(unserved(&options));
         let directory = self.start.join(options.cd.as_deref().unwrap_or_default());
+        findings.extend(unserved::check(&options));
+        findings.extend(files::check(&options, &directory));
         match key(&options, &directory) {
             Ok(key) if findings.iter().all(|finding| finding.severity != Severity::Error) => {
                 Ok(Configuration { options, key, findings })
@@ -111,47 +118,4 @@ fn key(options: &Options, directory: &Path) -> Result<StaticKey, Finding> {
         }
         _ => Finding::error(place, format!("{name}: {error}")),
     })
-}
-
-/// What the options can say and this process does not do. Better not to start than to leave it out unsaid.
-fn unserved(options: &Options) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut refuse = |is_there: bool, directive: &str, text: &str| {
-        if !is_there {
-            return;
-        }
-        let text = format!("`{directive}`: {text}");
-        findings.push(match options.places.get(directive) {
-            Some(place) => Finding::error(place, text),
-            None => Finding { severity: Severity::Error, place: None, text },
-        });
-    };
-    let redirect =
-        if options.places.contains_key("redirect-private") { "redirect-private" } else { "redirect-gateway" };
-    refuse(
-        options.redirect_gateway.is_some(),
-        redirect,
-        "default routes are not changed: write `route` lines, or an up script",
-    );
-    refuse(options.multihome, "multihome", "give the address with `local`");
-    refuse(options.passtos, "passtos", "the type of service is not copied");
-    refuse(
-        options.shaper.is_some(),
-        "shaper",
-        "use a queueing discipline on the device: `tc qdisc replace dev DEVICE root tbf …`",
-    );
-    refuse(options.bind_ipv6_only, "bind", "`ipv6only` is not served: give an IPv6 address with `local`");
-    let management = options.management.as_ref();
-    refuse(
-        management.is_some_and(|m| m.client),
-        "management-client",
-        "the interface listens: leave it out, and connect to it",
-    );
-    refuse(management.is_some_and(|m| m.up_down), "management-up-down", "use `up` and `down` scripts");
-    refuse(
-        management.is_some_and(|m| m.password_file.as_deref() == Some("stdin")),
-        "management",
-        "write the password to a file that only root can read, and name that",
-    );
-    findings
 }

@@ -9,13 +9,15 @@ use std::{
 };
 
 use meshtun_openvpn::{
-    options::{Family, MtuDiscovery, Options, Protocol, Remote},
+    options::{Family, MtuDiscovery, Options, Protocol},
     text::{Level, link_name, socket_address},
 };
 use meshtun_sys::udp::{BindError, Discovery, Udp, UdpOptions};
 
-use self::names::resolve;
-pub(crate) use self::stream::NoConnection;
+pub(crate) use self::{
+    names::{Unresolved, resolve},
+    stream::NoConnection,
+};
 use crate::{
     fatal::Fatal,
     log::{Log, told},
@@ -50,36 +52,22 @@ pub(crate) struct Plan {
     pub(crate) bound: bool,
 }
 
-/// Why there is no plan.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoPlan {
-    /// A name of the peer's does not resolve: again after a pause.
-    Remote,
-    /// The address to bind to does not resolve.
-    Local(String),
+/// Whom a link is to: the remote's address once its name is resolved, and what is known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) protocol: Protocol,
+    pub(crate) family: Family,
+    /// None: whoever authenticates.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Plan {
-    /// Resolves the remote of this connection, if there is one, and the local address. `kept` is where the peer was heard in
-    /// an earlier session, if that is to be used again.
-    pub(crate) async fn make(
-        options: &Options,
-        remote: Option<&Remote>,
-        kept: Option<SocketAddr>,
-        log: &Log,
-    ) -> Result<Plan, NoPlan> {
-        let (protocol, family) = match remote {
-            Some(remote) => (remote.protocol, remote.family),
-            None => (options.protocol, options.family),
-        };
-        let to = match (kept, remote) {
-            (Some(kept), _) => Some(kept),
-            (None, Some(remote)) => Some(resolve(&remote.host, remote.port, family, log).await.ok_or(NoPlan::Remote)?),
-            (None, None) => None,
-        };
-        if to.is_some() {
-            log.info(format_args!("TCP/UDP: Preserving recently used remote address: {}", socket_address(to)));
-        }
+    /// Resolves the local address, and tells where the link will be.
+    ///
+    /// # Errors
+    /// If there is no such address.
+    pub(crate) async fn make(options: &Options, peer: Peer, log: &Log) -> Result<Plan, Unresolved> {
+        let Peer { protocol, family, address: to } = peer;
         let family = match (to, family) {
             (Some(SocketAddr::V4(_)), _) => Family::V4,
             (Some(SocketAddr::V6(_)), _) => Family::V6,
@@ -87,7 +75,7 @@ impl Plan {
         };
         let port = options.local_port.unwrap_or(0);
         let local = match options.local.as_ref().and_then(|local| local.host.as_deref()) {
-            Some(host) => resolve(host, port, family, log).await.ok_or_else(|| NoPlan::Local(host.to_owned()))?,
+            Some(host) => resolve(host, port, family).await?[0],
             None if family == Family::V6 => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into(),
             None => {
                 if family == Family::Any {
@@ -107,12 +95,16 @@ impl Plan {
     /// Opens the socket of a UDP link.
     pub(crate) fn open_udp(&self, options: &Options, log: &Log) -> Result<Udp, Fatal> {
         let defaults = UdpOptions::new(self.local);
+        if let Some(device) = &options.bind_dev {
+            log.info(format_args!("Using bind-dev {device}"));
+        }
         let size = |asked: Option<u32>, default: usize| asked.map_or(default, |bytes| bytes as usize);
         let udp = Udp::bind(&UdpOptions {
             device: options.bind_dev.clone(),
             mark: options.mark,
             receive_buffer: size(options.rcvbuf, defaults.receive_buffer),
             send_buffer: size(options.sndbuf, defaults.send_buffer),
+            only_v6: options.bind_ipv6_only,
             ..defaults
         });
         let udp = udp.map_err(|error| self.bind_failed(error))?;

@@ -79,7 +79,7 @@ impl Management {
             self.pass_on_log();
             let heard = match &mut self.client {
                 None => {
-                    let (stream, from) = self.listener.accept().await;
+                    let (stream, from) = self.listener.accept(&self.log).await;
                     self.log.say(Level::MANAGEMENT, format_args!("MANAGEMENT: Client connected from {from}"));
                     self.greet(Client::new(stream, self.password.is_none()));
                     continue;
@@ -160,6 +160,11 @@ impl Management {
         if let Some(client) = self.client.as_mut().filter(|client| client.is_known()) {
             client.notice(&Notice::Hold(pause));
         }
+    }
+
+    /// Whether somebody is there to be told.
+    pub(crate) fn has_client(&self) -> bool {
+        self.client.as_ref().is_some_and(Client::is_known)
     }
 
     /// A hold is over: the next one holds again.

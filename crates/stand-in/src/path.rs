@@ -53,6 +53,17 @@ pub(crate) enum Refusal {
     Replay(String),
 }
 
+/// How packets are carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// `mssfix`: to what the packets of TCP connections are made to keep, in bytes.
+    pub(crate) longest: Option<u16>,
+    /// `shaper`: bytes a second, and what each datagram counts beyond its own.
+    pub(crate) rate: Option<(u32, usize)>,
+    /// `passtos`.
+    pub(crate) copies_class: bool,
+}
+
 /// The way of packets of one session.
 #[derive(Debug)]
 pub(crate) enum Path {
@@ -66,11 +77,10 @@ impl Path {
         Ok(Path::Waiting(Box::new(Waiting::new(link, wire, anybody)?)))
     }
 
-    /// Goes on through the data plane. What waits in socket and device is carried. `longest`: to what the packets of TCP
-    /// connections are made to keep, in bytes.
-    pub(crate) fn carry(self, device: &Device, longest: Option<u16>) -> Result<Path, Fatal> {
+    /// Goes on through the data plane. What waits in socket and device is carried.
+    pub(crate) fn carry(self, device: &Device, manner: Manner) -> Result<Path, Fatal> {
         match self {
-            Path::Waiting(waiting) => Ok(Path::Carrying(Box::new(Carrying::new(*waiting, device, longest)?))),
+            Path::Waiting(waiting) => Ok(Path::Carrying(Box::new(Carrying::new(*waiting, device, manner)?))),
             Path::Carrying(carrying) => Ok(Path::Carrying(carrying)),
         }
     }

@@ -1,9 +1,12 @@
 //! The process: sessions one after the other, until a signal ends it (openvpn.c, `openvpn_main`).
 
+mod finding;
 mod pause;
+mod remotes;
 mod scripts;
 mod session;
 mod tunnel;
+mod warnings;
 
 use std::{
     net::SocketAddr,
@@ -17,7 +20,7 @@ use meshtun_openvpn::{
     text::{Ending, Level, Origin, Signal},
 };
 
-use self::tunnel::Tunnel;
+use self::{remotes::Remotes, tunnel::Tunnel};
 use crate::{
     boot,
     configuration::{Configuration, Source},
@@ -29,6 +32,7 @@ use crate::{
     privileges::Privileges,
     script::Scripts,
     signals::{Signals, remapped},
+    status::StatusFile,
     wire::memory::Memory,
 };
 
@@ -52,7 +56,15 @@ pub(crate) struct Process {
     /// Nothing has been tried yet.
     first: bool,
     /// Which of the remotes is tried.
-    remote: usize,
+    remotes: Remotes,
+    /// It went into the background.
+    is_daemon: bool,
+    /// The status file, once it is open: rights may be dropped after that.
+    status: Option<StatusFile>,
+    /// The key of the session before is used again.
+    keeps_key: bool,
+    /// What SIGHUP read, until the session has ended.
+    next: Option<Configuration>,
     /// Sessions that ended before they were established, since one that was.
     failures: u32,
     /// Where the peer was heard.
@@ -70,6 +82,7 @@ impl Process {
         source: Source,
         log: &Log,
         notifier: Notifier,
+        is_daemon: bool,
     ) -> Result<Process, Fatal> {
         let Configuration { options, key, .. } = configuration;
         let signals = Signals::new().map_err(|error| Fatal::new(format_args!("cannot catch signals: {error}")))?;
@@ -79,7 +92,11 @@ impl Process {
             privileges: Privileges::new(&options)?,
             scripts: Scripts::new(options.script_security, log.clone()),
             environment: environment_of(&options),
-            remote: first_remote(&options),
+            remotes: Remotes::new(&options),
+            is_daemon,
+            status: None,
+            keeps_key: false,
+            next: None,
             memory: Memory::load(options.replay_persist.as_deref())?,
             options,
             key,
@@ -118,7 +135,7 @@ impl Process {
             match ending.signal {
                 Signal::Term | Signal::Int => break,
                 Signal::Hup => self.begin_anew().await?,
-                Signal::Usr1 => self.log.info("Re-using pre-shared static key"),
+                Signal::Usr1 => self.keeps_key = true,
             }
         }
         if let Some(management) = &mut self.management {
@@ -141,19 +158,29 @@ impl Process {
         fatal.told()
     }
 
-    /// SIGHUP: everything is closed, the configuration is read again. One that cannot be run changes nothing.
-    async fn begin_anew(&mut self) -> Result<(), Fatal> {
-        let read = self.source.read();
-        let configuration = match read {
-            Ok(configuration) => configuration,
+    /// Reads the configuration for SIGHUP. One that cannot be run changes nothing, and the session goes on.
+    fn read_anew(&mut self) -> bool {
+        match self.source.read() {
+            Ok(configuration) => self.next = Some(configuration),
             Err(refused) => {
                 for line in boot::told_errors(&refused.findings) {
                     self.log.say(Level::ERROR, line);
                 }
-                self.log.warning("WARNING: the configuration cannot be used: going on with the one before");
-                self.environment = environment_of(&self.options);
-                return Ok(());
+                self.log.warning("WARNING: SIGHUP: the configuration cannot be used: going on as before");
             }
+        }
+        self.next.is_some()
+    }
+
+    /// SIGHUP: everything is closed and begins with what was read.
+    async fn begin_anew(&mut self) -> Result<(), Fatal> {
+        if self.next.is_none() {
+            // By `remap-usr1`, from within: nobody has read it.
+            self.read_anew();
+        }
+        let Some(configuration) = self.next.take() else {
+            self.environment = environment_of(&self.options);
+            return Ok(());
         };
         let Configuration { options, key, findings } = configuration;
         self.log.configure(&options);
@@ -171,7 +198,8 @@ impl Process {
         }
         self.scripts = Scripts::new(options.script_security, self.log.clone());
         self.environment = environment_of(&options);
-        self.remote = first_remote(&options);
+        self.remotes = Remotes::new(&options);
+        self.status = None;
         self.heard_at = None;
         self.key = key;
         self.options = options;
@@ -180,8 +208,7 @@ impl Process {
 
     /// Whichever remote is tried in this session.
     fn remote(&self) -> Option<&Remote> {
-        let remotes = &self.options.remotes;
-        remotes.get(self.remote.checked_rem(remotes.len()).unwrap_or(0))
+        self.remotes.current(&self.options)
     }
 
     fn tell_state(&mut self, state: State, description: &str, ends: &Ends) {
@@ -205,9 +232,4 @@ impl Process {
 fn environment_of(options: &Options) -> Environment {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     environment::of_process(options, now, std::process::id())
-}
-
-/// `remote-random`.
-fn first_remote(options: &Options) -> usize {
-    if options.remote_random { rand::random_range(0..options.remotes.len().max(1)) } else { 0 }
 }

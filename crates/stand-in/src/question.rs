@@ -58,6 +58,13 @@ pub(crate) fn answer(arguments: &[String], log: &Log) -> Option<u8> {
     }))
 }
 
+/// Whether an option of this name asks for something.
+#[cfg(test)]
+pub(crate) fn is_question(name: &str) -> bool {
+    let arguments = [format!("--{name}")];
+    question(&read_arguments(&arguments, &mut |_| Ok(Vec::new())).directives).is_some()
+}
+
 /// `--version` and `--help` are answered where they stand, the others when all is read.
 fn question(directives: &[Directive]) -> Option<Question<'_>> {
     let mut asked = None;

@@ -2,32 +2,36 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use meshtun_openvpn::{options::Family, text::Level};
+use meshtun_openvpn::options::Family;
+use thiserror::Error;
 
-use crate::log::Log;
+/// Why a name has no address, in OpenVPN's words.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("RESOLVE: Cannot resolve host address: {host}:{port} ({why})")]
+pub(crate) struct Unresolved {
+    host: String,
+    port: u16,
+    why: String,
+}
 
-/// The first address of the name that is of the family; none, with a line in the log, if there is none.
-pub(crate) async fn resolve(host: &str, port: u16, family: Family, log: &Log) -> Option<SocketAddr> {
+/// The addresses of the name that are of the family, in the order in which they are to be tried; one at least.
+///
+/// # Errors
+/// If there is none.
+pub(crate) async fn resolve(host: &str, port: u16, family: Family) -> Result<Vec<SocketAddr>, Unresolved> {
+    let unresolved = |why: &str| Unresolved { host: host.to_owned(), port, why: why.to_owned() };
     if let Ok(address) = host.parse::<IpAddr>() {
-        return Some(SocketAddr::new(address, port)).filter(|address| is_of(*address, family)).or_else(|| {
-            let why = "Address family for hostname not supported";
-            log.say(Level::RESOLVE, format_args!("RESOLVE: Cannot resolve host address: {host}:{port} ({why})"));
-            None
-        });
+        let address = Some(SocketAddr::new(address, port)).filter(|address| is_of(*address, family));
+        return address.map(|only| vec![only]).ok_or_else(|| unresolved("Address family for hostname not supported"));
     }
-    let found = tokio::net::lookup_host((host, port)).await;
-    match found.map(|mut found| found.find(|address| is_of(*address, family))) {
-        Ok(Some(address)) => Some(address),
-        Ok(None) => {
-            let why = "No address associated with hostname";
-            log.say(Level::RESOLVE, format_args!("RESOLVE: Cannot resolve host address: {host}:{port} ({why})"));
-            None
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => {
+            let found: Vec<SocketAddr> = found.filter(|address| is_of(*address, family)).collect();
+            if found.is_empty() { Err(unresolved("No address associated with hostname")) } else { Ok(found) }
         }
         Err(error) => {
             let text = error.to_string();
-            let why = text.trim_start_matches("failed to lookup address information: ");
-            log.say(Level::RESOLVE, format_args!("RESOLVE: Cannot resolve host address: {host}:{port} ({why})"));
-            None
+            Err(unresolved(text.trim_start_matches("failed to lookup address information: ")))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where clients of the management interface come in.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use meshtun_openvpn::{
     options::{Management as Settings, ManagementAddress},
@@ -71,23 +71,38 @@ impl Listener {
             _ => {}
         }
         let listener = UnixListener::bind(path).map_err(|error| failed("Cannot bind unix domain socket", error))?;
+        // As OpenVPN's: whoever may come in is asked for its user and its group, or for the password.
+        let open_to_all = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(path, open_to_all).map_err(|error| failed("cannot open to all", error))?;
+        if user.is_none() && group.is_none() && settings.password_file.is_none() {
+            log.warning(format_args!(
+                "WARNING: every user of this machine who can reach {path} may command this process: add \
+                 `management-client-user` or `management-client-group`"
+            ));
+        }
         log.say(Level::MANAGEMENT, format_args!("MANAGEMENT: unix domain socket listening on {path}"));
-        Ok(Listener::Unix { listener, path: PathBuf::from(path), user, group })
+        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        Ok(Listener::Unix { listener, path, user, group })
     }
 
     /// The next client, and what to call it.
-    pub(super) async fn accept(&self) -> (Box<dyn Stream>, String) {
+    pub(super) async fn accept(&self, log: &Log) -> (Box<dyn Stream>, String) {
         loop {
             let accepted = match self {
                 Listener::Tcp(listener) => listener.accept().await.map(tcp_client),
-                Listener::Unix { listener, user, group, path } => {
-                    match listener.accept().await {
-                        // Who may not come in is shown the door.
-                        Ok((stream, _)) if !may_enter(&stream, *user, *group) => continue,
-                        Ok((stream, _)) => Ok((Box::new(stream) as Box<dyn Stream>, path.display().to_string())),
-                        Err(error) => Err(error),
-                    }
-                }
+                Listener::Unix { listener, user, group, path } => match listener.accept().await {
+                    Ok((stream, _)) => match refused(&stream, *user, *group) {
+                        None => Ok((Box::new(stream) as Box<dyn Stream>, path.display().to_string())),
+                        Some(why) => {
+                            log.say(
+                                Level::MANAGEMENT,
+                                format_args!("MANAGEMENT: unix domain socket client connection rejected -- {why}"),
+                            );
+                            continue;
+                        }
+                    },
+                    Err(error) => Err(error),
+                },
             };
             match accepted {
                 Ok(client) => return client,
@@ -112,8 +127,15 @@ fn tcp_client((stream, from): (tokio::net::TcpStream, SocketAddr)) -> (Box<dyn S
     (Box::new(stream), socket_address(Some(from)))
 }
 
-/// `management-client-user`, `management-client-group`.
-fn may_enter(stream: &UnixStream, user: Option<u32>, group: Option<u32>) -> bool {
-    let Ok(peer) = stream.peer_cred() else { return false };
-    user.is_none_or(|user| user == peer.uid()) && group.is_none_or(|group| group == peer.gid())
+/// Why a client may not come in (`management-client-user`, `management-client-group`); the group is the first of its groups.
+fn refused(stream: &UnixStream, user: Option<u32>, group: Option<u32>) -> Option<String> {
+    let Ok(peer) = stream.peer_cred() else { return Some("who it is cannot be told".to_owned()) };
+    let wrong = |what: &str, is: u32, wanted: u32, option: &str| {
+        let differs = is != wanted;
+        differs.then(|| {
+            format!("{what} of socket peer ({is}) doesn't match required value ({wanted}) as given by {option}")
+        })
+    };
+    let user = user.and_then(|user| wrong("UID", peer.uid(), user, "--management-client-user"));
+    user.or_else(|| group.and_then(|group| wrong("GID", peer.gid(), group, "--management-client-group")))
 }

@@ -10,12 +10,12 @@ use std::{
 
 use meshtun_dataplane::{
     ChannelId, ChannelParts, ClampMss, Command, Counters, DataPlane, DropReason, Event as PlaneEvent, Events, Filter,
-    Format, Half, PlaneConfig, ReceiveSession, SendSession, Stream, StreamError, Transport,
+    Format, Half, PlaneConfig, ReceiveSession, SendSession, Shaper, Stream, StreamError, Transport,
 };
 use meshtun_openvpn::text::Statistics;
 use tokio::io::unix::AsyncFd;
 
-use super::{Event, Refusal, Waiting, watch};
+use super::{Event, Manner, Refusal, Waiting, watch};
 use crate::{
     device::Device,
     fatal::Fatal,
@@ -50,8 +50,8 @@ pub(crate) struct Carrying {
 const CHANNEL: ChannelId = ChannelId(0);
 
 impl Carrying {
-    /// `longest`: to what the packets of TCP connections are made to keep, in bytes.
-    pub(super) fn new(waiting: Waiting, device: &Device, longest: Option<u16>) -> Result<Carrying, Fatal> {
+    pub(super) fn new(waiting: Waiting, device: &Device, manner: Manner) -> Result<Carrying, Fatal> {
+        let Manner { longest, rate, copies_class } = manner;
         let (newest, sent) = waiting.memory();
         let newest = newest.clone();
         let Waiting { link, outgoing, incoming, anybody, said, heard, statistics: before, .. } = waiting;
@@ -74,6 +74,10 @@ impl Carrying {
             first.push(Command::Sources(vec![remote]));
         }
         first.extend(longest.map(|longest| Command::ClampMss(ClampMss::To(longest))));
+        first.extend(copies_class.then_some(Command::CopyClass));
+        if let Some((rate, overhead)) = rate {
+            first.push(Command::Shape(Box::new(Shaper::new(rate, overhead).map_err(failed)?)));
+        }
         let parts = ChannelParts {
             tun: Arc::clone(&device.tun),
             transport,

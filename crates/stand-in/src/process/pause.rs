@@ -10,7 +10,7 @@ use meshtun_sys::clock::LocalTime;
 use tokio::time::sleep;
 
 use super::Process;
-use crate::management::Asked;
+use crate::management::{Asked, Management};
 
 /// What a signal or a client of the management interface wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,9 @@ impl Process {
 
     /// Nothing happens until a client says `hold release`.
     async fn hold(&mut self, pause: Duration) -> Option<Ending> {
-        self.log.say(Level::MANAGEMENT, "Need hold release from management interface, waiting...");
+        if !self.management.as_ref().is_some_and(Management::has_client) {
+            self.log.say(Level::MANAGEMENT, "Need hold release from management interface, waiting...");
+        }
         if let Some(management) = &mut self.management {
             management.begin_hold(pause.as_secs());
         }
@@ -95,6 +97,16 @@ impl Process {
 
     /// The next wish. May be dropped at any time.
     pub(super) async fn next_wish(&mut self) -> Wish {
+        loop {
+            let wish = self.any_wish().await;
+            let begins_anew = matches!(wish, Wish::End(Ending { signal: Signal::Hup, .. }));
+            if !begins_anew || self.read_anew() {
+                return wish;
+            }
+        }
+    }
+
+    async fn any_wish(&mut self) -> Wish {
         let asked = async {
             match &mut self.management {
                 Some(management) => management.asked().await,

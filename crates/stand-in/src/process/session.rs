@@ -8,20 +8,20 @@ use std::{
 
 use meshtun_openvpn::{
     mtu,
-    options::{Compression, Options, PingTimeout, Protocol},
+    options::{Compression, Inactivity, Options, PingTimeout, Protocol},
     peer::{End, Note, Output, Peer, Traffic},
-    text::{Ending, Level, Origin, Signal, rejected, socket_address},
+    text::{Ending, Level, Origin, Signal, Statistics, rejected, socket_address},
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Process, pause::Wish};
+use super::{Process, pause::Wish, warnings};
 use crate::{
     environment::Environment,
     fatal::Fatal,
-    link::{Carrier, Link, NoConnection, NoPlan, Plan},
+    link::{Carrier, Link, NoConnection, Plan},
     log::told,
     management::{Ends, State},
-    path::{Event, Path, Refusal},
+    path::{Event, Manner, Path, Refusal},
     status::StatusFile,
     wire,
 };
@@ -31,7 +31,6 @@ use crate::{
 pub(super) struct Session {
     path: Option<Path>,
     peer: Peer,
-    status: Option<StatusFile>,
     /// The peer was heard, and everything is done that waits for that.
     up: bool,
     /// When routes are due.
@@ -53,13 +52,18 @@ impl Process {
             return Ok(ending);
         }
         self.count_attempts()?;
+        warnings::tell(&self.options, &self.log);
         self.scripts.note_security(self.has_scripts());
-        let status = self.options.status.as_ref().and_then(|status| StatusFile::open(status, &self.log));
+        if self.status.is_none() {
+            self.status = self.options.status.as_ref().and_then(|status| StatusFile::open(status, &self.log));
+        }
+        if std::mem::take(&mut self.keeps_key) {
+            self.log.info("Re-using pre-shared static key");
+        }
         self.tell_ciphers();
         let mut session = Session {
             path: None,
             peer: Peer::new(&self.options, self.options.protocol, Instant::now()),
-            status,
             up: false,
             routes_at: None,
             all_routes: true,
@@ -73,11 +77,11 @@ impl Process {
             }
         };
         self.failures = if session.up { 0 } else { self.failures.saturating_add(1) };
-        if !session.up && ending.signal == Signal::Usr1 {
-            self.remote = self.remote.wrapping_add(1);
+        if ending.signal == Signal::Usr1 {
+            self.remotes.advance(ending);
         }
-        if let (Some(status), Some(path)) = (&mut session.status, &session.path) {
-            status.write(&self.statistics(&path.statistics()), Instant::now(), &self.log);
+        if let Some(path) = &session.path {
+            self.write_status(&path.statistics(), Instant::now());
         }
         self.close(ending, session.path, environment).await?;
         Ok(ending)
@@ -96,10 +100,23 @@ impl Process {
     }
 
     async fn converse(&mut self, session: &mut Session, environment: &mut Environment) -> Result<Ending, Fatal> {
+        let early = match self.find_early().await? {
+            Ok(plan) => plan,
+            Err(ending) => return Ok(ending),
+        };
         if !self.options.up_delay {
-            session.all_routes = self.open_tunnel(None, environment).await?;
+            // `remote_host` in routes.
+            let remote = early.as_ref().and_then(|plan| plan.remote).map(|remote| remote.ip());
+            session.all_routes = self.open_tunnel(remote, environment).await?;
         }
-        let link = match self.connect().await? {
+        let plan = match early {
+            Some(plan) => plan,
+            None => match self.find_late().await? {
+                Ok(plan) => plan,
+                Err(ending) => return Ok(ending),
+            },
+        };
+        let link = match self.connect(plan).await? {
             Ok(link) => link,
             Err(ending) => return Ok(ending),
         };
@@ -108,9 +125,13 @@ impl Process {
         let anybody = self.options.float || link.remote.is_none();
         let mut path = Path::new(link, wire, anybody)?;
         if let Some(tunnel) = self.tunnel.as_ref().filter(|_| !self.options.up_delay) {
-            path = path.carry(&tunnel.device, self.longest(protocol, is_ipv6))?;
+            path = path.carry(&tunnel.device, self.manner(protocol, is_ipv6))?;
         }
         session.path = Some(path);
+        if self.first && self.is_daemon && self.options.cd.is_none() {
+            // A program in the background is in nobody's way (init.c, `do_init_first_time`).
+            let _stays = std::env::set_current_dir("/");
+        }
         if self.options.up_delay {
             if self.first {
                 self.privileges.note_delay(&self.log);
@@ -141,24 +162,13 @@ impl Process {
         }
     }
 
-    /// Names resolved, a socket opened, for TCP a connection made.
-    async fn connect(&mut self) -> Result<Result<Link, Ending>, Fatal> {
+    /// A socket opened, for TCP a connection made.
+    async fn connect(&mut self, plan: Plan) -> Result<Result<Link, Ending>, Fatal> {
         let (options, log) = (self.options.clone(), self.log.clone());
-        let remote = self.remote().cloned();
-        let kept = self.heard_at.filter(|_| options.persist_remote_ip);
-        let plan = Plan::make(&options, remote.as_ref(), kept, &log);
-        let plan = match self.unless_interrupted(plan).await {
-            Err(ending) => return Ok(Err(ending)),
-            Ok(Err(NoPlan::Remote)) => {
-                let why = "Could not determine IPv4/IPv6 protocol";
-                self.log.say(Level::RESOLVE, why);
-                return Ok(Err(self.soft(Signal::Usr1, why)));
-            }
-            Ok(Err(NoPlan::Local(host))) => {
-                return Err(Fatal::new(format_args!("Could not resolve local address: {host}")));
-            }
-            Ok(Ok(plan)) => plan,
-        };
+        if plan.remote.is_some() {
+            let to = socket_address(plan.remote);
+            log.info(format_args!("TCP/UDP: Preserving recently used remote address: {to}"));
+        }
         let protocol = plan.protocol;
         let link = if protocol == Protocol::Udp {
             let udp = plan.open_udp(&self.options, &self.log)?;
@@ -212,11 +222,8 @@ impl Process {
         if let Some(management) = &mut self.management {
             management.count(&counted, now);
         }
-        if session.status.as_ref().is_some_and(|status| status.is_due(now)) {
-            let lines = self.statistics(&counted);
-            if let Some(status) = &mut session.status {
-                status.write(&lines, now, &self.log);
-            }
+        if self.status.as_ref().is_some_and(|status| status.is_due(now)) {
+            self.write_status(&counted, now);
         }
         let (sent, heard) = path.said_and_heard();
         session.peer.handle_traffic(
@@ -306,6 +313,13 @@ impl Process {
         Ok(None)
     }
 
+    fn write_status(&mut self, counted: &Statistics, now: Instant) {
+        let lines = self.statistics(counted);
+        if let Some(status) = &mut self.status {
+            status.write(&lines, now, &self.log);
+        }
+    }
+
     fn tell_refusal(&self, refusal: Refusal, session: &Session) {
         match refusal {
             Refusal::Source(from) => {
@@ -335,8 +349,8 @@ impl Process {
             session.all_routes = self.open_tunnel(Some(from.ip()), environment).await?;
             if let (Some(path), Some(tunnel)) = (session.path.take(), &self.tunnel) {
                 let protocol = self.remote().map_or(self.options.protocol, |remote| remote.protocol);
-                let longest = self.longest(protocol, from.is_ipv6());
-                session.path = Some(path.carry(&tunnel.device, longest)?);
+                let manner = self.manner(protocol, from.is_ipv6());
+                session.path = Some(path.carry(&tunnel.device, manner)?);
             }
         }
         match self.options.route_delay {
@@ -347,17 +361,28 @@ impl Process {
         Ok(())
     }
 
-    /// `mssfix`: the longest packet that TCP connections shall send, in bytes, over IPv4 at least.
-    fn longest(&self, protocol: Protocol, is_ipv6: bool) -> Option<u16> {
-        /// Of IPv4 and TCP, without options.
+    /// How packets are carried over a link of this kind.
+    fn manner(&self, protocol: Protocol, is_ipv6: bool) -> Manner {
+        /// Of IPv4 and TCP, without options: `mssfix` holds over IPv4 at least.
         const HEADERS: u16 = 40;
-        mtu::max_segment(&self.options, protocol, is_ipv6).map(|segment| segment.saturating_add(HEADERS))
+        let segment = mtu::max_segment(&self.options, protocol, is_ipv6);
+        // socket_util.h, `datagram_overhead`.
+        let overhead = if protocol == Protocol::Udp { 8 } else { 20 } + if is_ipv6 { 40 } else { 20 };
+        if let Some(rate) = self.options.shaper {
+            self.log.info(format_args!("Output Traffic Shaping initialized at {rate} bytes per second"));
+        }
+        Manner {
+            longest: segment.map(|segment| segment.saturating_add(HEADERS)),
+            rate: self.options.shaper.map(|rate| (rate, overhead)),
+            copies_class: self.options.passtos,
+        }
     }
 
     /// All is set up.
     fn complete(&mut self, session: &Session) -> Result<(), Fatal> {
         self.privileges.drop_now(&self.log)?;
         if session.all_routes {
+            self.remotes.established();
             self.notifier.tell(&format!("STATUS={COMPLETED}"));
             self.log.info(COMPLETED);
         } else {
@@ -408,6 +433,11 @@ impl Process {
             PingTimeout::Restart(after) => format!("ping-restart {}", after.as_secs()),
             PingTimeout::Exit(after) => format!("ping-exit {}", after.as_secs()),
         }));
+        timers.extend(self.options.inactive.map(|Inactivity { time, bytes }| match bytes {
+            0 => format!("inactive {}", time.as_secs()),
+            bytes => format!("inactive {} {bytes}", time.as_secs()),
+        }));
+        timers.extend(self.options.session_timeout.map(|time| format!("session-timeout {}", time.as_secs())));
         if !timers.is_empty() {
             self.log.say(Level::HANDSHAKE, format_args!("Timers: {}", timers.join(", ")));
         }
