@@ -1,4 +1,11 @@
-//! In OpenVPN's place: what scripts are told and in which order, beside the program itself.
+//! In OpenVPN's place, beside the program itself: what scripts are told and in which order; and in `openvpn/`, what each option
+//! does that shows outside.
+
+mod link;
+mod management;
+mod rate;
+mod rights;
+mod runner;
 
 use std::{
     fs::{self, File},
@@ -15,7 +22,7 @@ use netns_lab::{
     trial,
 };
 
-use crate::bed::{eventually, run};
+use crate::bed::{PATIENCE, eventually, run};
 
 const OPENVPN: &str = "/usr/sbin/openvpn";
 
@@ -79,14 +86,13 @@ impl Ends {
         Ends { _peer: peer, left, folder, _lab: lab }
     }
 
-    /// Runs one of the programs with this configuration while `act` lasts, to its end by SIGTERM, and gives what the scripts
-    /// recorded.
-    fn trace(&self, kind: Kind, configuration: &str, act: impl FnOnce(&mut Running<'_>)) -> String {
-        let trace = self.folder.join("trace");
-        let _none_yet = fs::remove_file(&trace);
-        // Scripts that have lost their rights can write it, too.
-        File::create(&trace).unwrap().set_permissions(fs::Permissions::from_mode(0o666)).unwrap();
-        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755)).unwrap();
+    /// Starts one of the programs with this configuration.
+    fn start(&self, kind: Kind, configuration: &str) -> Running<'_> {
+        self.start_in(kind, configuration, &[])
+    }
+
+    /// As [`Self::start`], with these words before the program's name and a variable in its environment, if there is any.
+    fn start_in(&self, kind: Kind, configuration: &str, before: &[(&str, &str)]) -> Running<'_> {
         let configuration = configuration.replace("RECORD", &self.folder.join("record").display().to_string());
         fs::write(self.folder.join("nq1.conf"), configuration).unwrap();
         let mut command = match kind {
@@ -97,17 +103,36 @@ impl Ends {
                 command
             }
         };
-        command.args(["--config", "nq1.conf"]).current_dir(&self.folder);
+        command.args(["--config", "nq1.conf"]).current_dir(&self.folder).envs(before.iter().copied());
         let log = self.folder.join(format!("{kind:?}.log"));
         let out = File::create(&log).unwrap();
         command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
-        let mut running = Running { child: self.left.start(command).unwrap(), log, left: &self.left };
+        Running { child: self.left.start(command).unwrap(), log, left: &self.left }
+    }
+
+    /// What the peer logged.
+    fn peers_log(&self) -> String {
+        fs::read_to_string(self.folder.join("peer.log")).unwrap_or_default()
+    }
+
+    /// Runs one of the programs with this configuration while `act` lasts, to its end by SIGTERM, and gives what the scripts
+    /// recorded.
+    fn trace(&self, kind: Kind, configuration: &str, act: impl FnOnce(&mut Running<'_>)) -> String {
+        let trace = self.folder.join("trace");
+        let _none_yet = fs::remove_file(&trace);
+        // Scripts that have lost their rights can write it, too.
+        File::create(&trace).unwrap().set_permissions(fs::Permissions::from_mode(0o666)).unwrap();
+        self.open_to_all();
+        let mut running = self.start(kind, configuration);
         running.wait_for(COMPLETED, 1);
         act(&mut running);
-        running.child.signal(Signal::Terminate).unwrap();
-        let ended = running.child.wait().unwrap();
-        assert!(ended.success(), "{kind:?}: {ended}: {}", running.log());
+        running.end();
         without_pid_and_time(&fs::read_to_string(&trace).unwrap())
+    }
+
+    /// Whoever has lost his rights reaches the folder.
+    fn open_to_all(&self) {
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Asserts that the scripts of both programs were told the same in the same order.
@@ -143,6 +168,18 @@ impl Running<'_> {
 
     fn signal(&mut self, signal: Signal) {
         self.child.signal(signal).unwrap();
+    }
+
+    /// Ends it by SIGTERM.
+    fn end(mut self) {
+        self.signal(Signal::Terminate);
+        self.ends_with(0);
+    }
+
+    /// Waits until it ends of itself.
+    fn ends_with(&mut self, code: i32) {
+        let ended = self.child.wait_for(PATIENCE).unwrap();
+        assert!(ended.is_some_and(|ended| ended.code() == Some(code)), "{ended:?}: {}", self.log());
     }
 }
 
@@ -230,6 +267,9 @@ fn a_failing_up_script_ends_the_process_with_code_1_and_a_bad_file_does_with_its
         }
         let (code, said) = attempt(&format!("{END}redirect-gateway def1\n"));
         assert!(code == Some(1) && said.contains("Options error: nq1.conf:14: `redirect-gateway`"), "{code:?}: {said}");
+        let (code, said) = attempt(&format!("{END}up /etc/openvpn/gone.pl\n"));
+        let line = "nq1.conf:14: `up`: '/etc/openvpn/gone.pl' cannot be run: No such file or directory (errno=2)";
+        assert!(code == Some(1) && said.contains(line), "{code:?}: {said}");
         let (code, said) = attempt(&format!("{END}frobnicate\n"));
         assert!(code == Some(1) && said.contains("nq1.conf:14: `frobnicate` is unknown"), "{code:?}: {said}");
     });
