@@ -75,6 +75,13 @@ drop_reasons! {
     DeviceError = "device-error",
 }
 
+impl DropReason {
+    /// The datagram was authentic and came in its turn: what is wrong is inside it.
+    pub(crate) fn is_of_content(self) -> bool {
+        matches!(self, DropReason::BadInner | DropReason::BadFragment)
+    }
+}
+
 /// A number with one writer. Adding is a load and a store, never an atomic read-modify-write.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);

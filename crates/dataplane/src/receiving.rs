@@ -300,7 +300,9 @@ impl ReceivingHalf {
             Err(reason) => {
                 let is_due = is_due(&self.told, reason, now);
                 let why = if is_due { session.key.why() } else { None };
-                self.refused = Some(reason);
+                if !reason.is_of_content() {
+                    self.refused = Some(reason);
+                }
                 return self.refuse(reason, why, sender.from, now);
             }
         };

@@ -19,7 +19,9 @@ pub enum Transport {
     /// notices first or for both.
     ///
     /// Nothing that was sealed for it is ever dropped: what it has no room for waits. A datagram that its session refuses is
-    /// the end of it ([`StreamError::Refused`]), for what comes behind can't be trusted any more than that.
+    /// the end of it ([`StreamError::Refused`]), for what comes behind can't be trusted any more than that; not so one of which
+    /// only the content is bad ([`DropReason::BadInner`](crate::DropReason::BadInner),
+    /// [`DropReason::BadFragment`](crate::DropReason::BadFragment)).
     Tcp(Stream),
 }
 

@@ -11,7 +11,7 @@ use meshtun_openvpn::{
     options::{Ifconfig, Options},
     text::Level,
 };
-use meshtun_sys::tun::Tun;
+use meshtun_sys::tun::{self, Tun, TunOffloads};
 
 use crate::{fatal::Fatal, log::Log};
 
@@ -41,6 +41,20 @@ impl Device {
         self.tun.name()
     }
 
+    /// Whether somebody else has deleted the device.
+    pub(crate) fn is_gone(&self) -> bool {
+        // What the data plane wants it sets itself.
+        self.tun.set_offloads(TunOffloads::default()).is_err_and(|error| tun::is_gone(&error))
+    }
+
+    /// Throws away what waits in the device to be sent.
+    pub(crate) fn discard(&self) {
+        /// Many times what a device's queue holds.
+        const MOST: usize = 100_000;
+        let mut room = vec![0; tun::LONGEST_READ];
+        let _all = (0..MOST).take_while(|_| self.tun.read(&mut room).is_ok()).count();
+    }
+
     /// Sets MTU and addresses and takes it up.
     ///
     /// # Errors
@@ -67,6 +81,9 @@ impl Device {
     /// Takes its addresses away and closes it; it vanishes unless it was made to stay, or somebody else holds it.
     pub(crate) async fn close(self, network: &Network, log: &Log) {
         log.say(Level::CLOSE, "Closing TUN/TAP interface");
+        if self.is_gone() {
+            return;
+        }
         for address in &self.addresses {
             let line = match address.peer {
                 Some(_) => format!("{}: {} dev {}", action(*address, "del"), address.local.addr(), self.name()),

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshtun_dataplane::StreamError;
 use meshtun_openvpn::text::Statistics;
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -38,7 +39,11 @@ pub(crate) enum Event {
     Reset(i32),
     /// A packet of the stream could not be opened: none behind it could, either.
     Unreadable,
-    /// The device or the socket is gone.
+    /// A packet of the stream cannot be as long as is announced.
+    BadLength { length: u16, longest: u16 },
+    /// The device was deleted under us.
+    DeviceGone,
+    /// The way of packets cannot go on.
     Broken(String),
 }
 
@@ -131,6 +136,15 @@ impl Path {
             Path::Waiting(waiting) => waiting.memory(),
             Path::Carrying(carrying) => carrying.memory(),
         }
+    }
+}
+
+/// What the end of a stream means.
+fn of_stream(error: &io::Error) -> Event {
+    match error.get_ref().and_then(|source| source.downcast_ref()) {
+        Some(StreamError::Refused(_)) => Event::Unreadable,
+        Some(&StreamError::Length { length, longest }) => Event::BadLength { length, longest },
+        Some(StreamError::Closed) | None => Event::Reset(error.raw_os_error().unwrap_or(0)),
     }
 }
 

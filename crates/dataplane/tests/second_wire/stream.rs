@@ -125,6 +125,24 @@ fn a_stream_that_ends_or_makes_no_sense_fails_once_and_says_why() {
     }
 }
 
+#[test]
+fn what_is_bad_inside_alone_does_not_end_a_stream() {
+    trial::run_with_tun(|| {
+        in_namespace(|| {
+            let (mut bed, mut peer) = Bed::half_over_tcp();
+            let mut seals = Seals::new(100);
+            for _ in 0..3 {
+                peer.write_all(&framed(&seals.stray_part())).unwrap();
+            }
+            peer.write_all(&framed(&seals.datagram(PING))).unwrap();
+            eventually("what comes behind is heard", || bed.sides[0].counters.heard().is_some());
+            assert_eq!(bed.sides[0].dropped(DropReason::BadFragment), 3);
+            bed.plane.settle();
+            assert!(!bed.events().iter().any(|event| why(event).is_some()), "{:?}", bed.events());
+        });
+    });
+}
+
 fn why(event: &Event) -> Option<StreamError> {
     let Event::Failed { channel: LEFT, error, .. } = event else { return None };
     error.get_ref().and_then(|error| error.downcast_ref()).copied()

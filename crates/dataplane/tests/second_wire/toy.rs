@@ -53,6 +53,16 @@ impl Seals {
         hide(&mut bytes);
         bytes
     }
+
+    /// A last part whose first one was never sent: authentic, in its turn, and good for nothing.
+    pub(crate) fn stray_part(&mut self) -> Vec<u8> {
+        let packet = vec![7; 2 * self.longest];
+        let mut bytes = vec![0; HEADER + self.longest];
+        self.sequence += 1;
+        self.seal(&packet, 1, &mut bytes).unwrap();
+        hide(&mut bytes);
+        bytes
+    }
 }
 
 impl Sealing for Seals {

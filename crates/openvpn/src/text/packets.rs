@@ -29,6 +29,16 @@ pub fn rejected(from: SocketAddr, expected: Option<SocketAddr>) -> String {
     )
 }
 
+/// A stream that announces a datagram longer than there may be.
+#[must_use]
+pub fn bad_length(length: u16, longest: u16) -> String {
+    format!(
+        "WARNING: Bad encapsulated packet length from peer ({length}), which must be > 0 and <= {longest} -- please ensure that \
+         --tun-mtu or --link-mtu is equal on both peers -- this condition could also indicate a possible active attack on the TCP \
+         link -- [Attempting restart...]"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +53,10 @@ mod tests {
         assert!(line.starts_with(
             "TCP/UDP: Incoming packet rejected from [AF_INET]10.99.0.2:6001[2], expected peer address: \
              [AF_INET]10.99.0.2:6002 (allow this"
+        ));
+        let line = bad_length(18_245, 1_768);
+        assert!(line.starts_with(
+            "WARNING: Bad encapsulated packet length from peer (18245), which must be > 0 and <= 1768 -- "
         ));
     }
 }

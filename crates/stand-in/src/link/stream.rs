@@ -41,6 +41,10 @@ impl Plan {
             }
             _ => self.accept(socket, options, log).await?,
         };
+        // OpenVPN's default since 2.7, and for pings and small packets the only thing that makes sense.
+        if let Err(error) = stream.set_nodelay(true) {
+            log.warning(format_args!("NOTE: setsockopt TCP_NODELAY=1 failed: {}", told(&error)));
+        }
         log.info(format_args!("TCP connection established with {}", socket_address(stream.peer_addr().ok())));
         Ok(stream)
     }
@@ -123,3 +127,28 @@ async fn connect(
 
 /// `ETIMEDOUT`.
 const TIMED_OUT: i32 = 110;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use meshtun_openvpn::directive::read_file;
+
+    use super::*;
+
+    #[test]
+    fn small_packets_do_not_wait_in_a_connection() {
+        let text = b"dev tun\nsecret k\nproto tcp-client\nremote 127.0.0.1\n";
+        let options = Options::read(&read_file("nq1.conf", text, &mut |_| unreachable!("nothing is named"))).options;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let plan = Plan {
+            protocol: Protocol::TcpClient,
+            local: ([127, 0, 0, 1], 0).into(),
+            remote: listener.local_addr().ok(),
+            bound: false,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(plan.open_tcp(&options, &Log::new())).unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
+}

@@ -1,6 +1,7 @@
 //! With a device: the data plane carries, and tells this thread what concerns it.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -10,12 +11,13 @@ use std::{
 
 use meshtun_dataplane::{
     ChannelId, ChannelParts, ClampMss, Command, Counters, DataPlane, DropReason, Event as PlaneEvent, Events, Filter,
-    Format, Half, PlaneConfig, ReceiveSession, SendSession, Shaper, Stream, StreamError, Transport,
+    Format, Half, PlaneConfig, ReceiveSession, SendSession, Shaper, Stream, Transport,
 };
 use meshtun_openvpn::text::Statistics;
+use meshtun_sys::tun;
 use tokio::io::unix::AsyncFd;
 
-use super::{Event, Manner, Refusal, Waiting, watch};
+use super::{Event, Manner, Refusal, Waiting, of_stream, watch};
 use crate::{
     device::Device,
     fatal::Fatal,
@@ -43,8 +45,8 @@ pub(crate) struct Carrying {
     before: Statistics,
     said: Option<Instant>,
     heard: Option<Instant>,
-    /// An event that was looked at too early.
-    kept: Option<PlaneEvent>,
+    /// Events that were looked at too early.
+    kept: VecDeque<PlaneEvent>,
 }
 
 const CHANNEL: ChannelId = ChannelId(0);
@@ -62,7 +64,7 @@ impl Carrying {
         let is_stream = matches!(link.carrier, Carrier::Tcp(_));
         let transport = match link.carrier {
             Carrier::Udp(udp) => Transport::Udp(udp),
-            Carrier::Tcp(stream) => Transport::Tcp(Stream::new(stream, u16::MAX).map_err(failed)?),
+            Carrier::Tcp(stream) => Transport::Tcp(Stream::new(stream, link.longest).map_err(failed)?),
         };
         let mut first = vec![
             Command::InstallReceive(ReceiveSession::Other(Box::new(incoming))),
@@ -102,14 +104,14 @@ impl Carrying {
             before,
             said,
             heard,
-            kept: None,
+            kept: VecDeque::new(),
         })
     }
 
     /// The next event. May be dropped at any time.
     pub(super) async fn event(&mut self) -> Event {
         loop {
-            while let Some(event) = self.kept.take().or_else(|| self.events.poll_event()) {
+            while let Some(event) = self.next() {
                 if let Some(event) = self.translate(event) {
                     return event;
                 }
@@ -123,6 +125,17 @@ impl Carrying {
                 Err(error) => return Event::Broken(format!("the data plane cannot be heard: {error}")),
             }
         }
+    }
+
+    /// The data plane's next event; that it cannot go on comes last, since why it cannot waits in another queue.
+    fn next(&mut self) -> Option<PlaneEvent> {
+        let event = self.kept.pop_front().or_else(|| self.events.poll_event())?;
+        if !self.kept.is_empty() || !matches!(event, PlaneEvent::Failed { .. }) {
+            return Some(event);
+        }
+        self.kept.extend(std::iter::from_fn(|| self.events.poll_event()));
+        self.kept.push_back(event);
+        self.kept.pop_front()
     }
 
     fn translate(&mut self, event: PlaneEvent) -> Option<Event> {
@@ -147,20 +160,19 @@ impl Carrying {
     }
 
     fn failed(&self, half: Half, error: &io::Error) -> Event {
-        let stream_error = error.get_ref().and_then(|source| source.downcast_ref::<StreamError>());
-        match (stream_error, error.raw_os_error()) {
-            (Some(StreamError::Refused(_)), _) => Event::Unreadable,
-            (Some(StreamError::Closed), _) => Event::Reset(0),
-            (Some(error @ StreamError::Length { .. }), _) => Event::Broken(error.to_string()),
-            (None, Some(code)) if self.is_stream => Event::Reset(code),
-            (None, _) => Event::Broken(format!("{half:?}: {error}")),
+        match error {
+            error if tun::is_gone(error) => Event::DeviceGone,
+            error if self.is_stream => of_stream(error),
+            error => Event::Broken(format!("{half:?}: {error}")),
         }
     }
 
     /// The first authentic packet. If it came from elsewhere than expected, the next event says so.
     fn confirm(&mut self) -> Option<Event> {
-        self.kept = self.events.poll_event();
-        let moves = matches!(self.kept, Some(PlaneEvent::Moved { .. }));
+        if self.kept.is_empty() {
+            self.kept.extend(self.events.poll_event());
+        }
+        let moves = matches!(self.kept.front(), Some(PlaneEvent::Moved { .. }));
         if std::mem::replace(&mut self.confirmed, true) || moves {
             return None;
         }

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use meshtun_dataplane::{DropReason, Opened, Opening};
+use meshtun_dataplane::{DropReason, Opened, Opening, StreamError};
 use meshtun_openvpn::{
     tcp::{self, HEADER_LEN},
     text::Statistics,
@@ -16,7 +16,7 @@ use meshtun_openvpn::{
 use meshtun_sys::udp;
 use tokio::io::unix::AsyncFd;
 
-use super::{AFTER_TROUBLE, Event, Refusal, watch};
+use super::{AFTER_TROUBLE, Event, Refusal, of_stream, watch};
 use crate::{
     fatal::Fatal,
     link::{Carrier, Link},
@@ -89,9 +89,9 @@ impl Waiting {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let (carrier, buffer, filled) = (&self.link.carrier, &mut self.buffer, &mut self.filled);
+            let (link, buffer, filled) = (&self.link, &mut self.buffer, &mut self.filled);
             let came = match self.readable.readable().await {
-                Ok(mut ready) => match ready.try_io(|_| receive(carrier, buffer, filled)) {
+                Ok(mut ready) => match ready.try_io(|_| receive(link, buffer, filled)) {
                     Ok(came) => came,
                     Err(_not_yet) => continue,
                 },
@@ -105,7 +105,7 @@ impl Waiting {
                     }
                 }
                 Err(error) if matches!(self.link.carrier, Carrier::Tcp(_)) => {
-                    return Event::Reset(error.raw_os_error().unwrap_or(0));
+                    return of_stream(&error);
                 }
                 Err(error) => {
                     tokio::time::sleep(AFTER_TROUBLE).await;
@@ -147,11 +147,18 @@ impl Waiting {
                     Opened::Part => {}
                 }
             }
-            Err(reason) => match (self.incoming.why(), reason) {
-                (Some(why), DropReason::Replayed) => self.refuse(Refusal::Replay(why), now),
-                (Some(why), _) => self.refuse(Refusal::Packet(why), now),
-                (None, _) => {}
-            },
+            Err(reason) => {
+                match (self.incoming.why(), reason) {
+                    (Some(why), DropReason::Replayed) => self.refuse(Refusal::Replay(why), now),
+                    (Some(why), _) => self.refuse(Refusal::Packet(why), now),
+                    (None, _) => {}
+                }
+                let is_stream = matches!(self.link.carrier, Carrier::Tcp(_));
+                if is_stream && !matches!(reason, DropReason::BadInner | DropReason::BadFragment) {
+                    // Of what comes behind it nothing can be opened, either.
+                    self.events.push_back(Event::Unreadable);
+                }
+            }
         }
     }
 
@@ -191,8 +198,8 @@ impl Waiting {
 }
 
 /// What waits in the socket, up to one train or one datagram of the stream, and no further.
-fn receive(carrier: &Carrier, buffer: &mut [u8], filled: &mut usize) -> io::Result<Came> {
-    let stream = match carrier {
+fn receive(link: &Link, buffer: &mut [u8], filled: &mut usize) -> io::Result<Came> {
+    let stream = match &link.carrier {
         Carrier::Udp(udp) => {
             let received = udp.receive(buffer)?;
             return Ok(Came::Datagrams(received.segment, received.len, received.from.into()));
@@ -200,17 +207,19 @@ fn receive(carrier: &Carrier, buffer: &mut [u8], filled: &mut usize) -> io::Resu
         Carrier::Tcp(stream) => stream,
     };
     let peer = stream.peer_addr()?;
-    let wanted = |filled: usize, buffer: &[u8]| match filled {
-        0 | 1 => HEADER_LEN,
-        _ => HEADER_LEN + usize::from(u16::from_be_bytes([buffer[0], buffer[1]])),
+    let longest = link.longest;
+    let wanted = |filled: usize, buffer: &[u8]| match (filled, u16::from_be_bytes([buffer[0], buffer[1]])) {
+        (0 | 1, _) => Ok(HEADER_LEN),
+        (_, length) if length == 0 || length > longest => Err(StreamError::Length { length, longest }),
+        (_, length) => Ok(HEADER_LEN + usize::from(length)),
     };
-    let end = wanted(*filled, buffer);
+    let end = wanted(*filled, buffer)?;
     let Some(room) = buffer.get_mut(*filled..end) else { return Err(io::ErrorKind::InvalidData.into()) };
     match (&*stream).read(room)? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        0 => Err(StreamError::Closed.into()),
         read => {
             *filled += read;
-            let end = wanted(*filled, buffer);
+            let end = wanted(*filled, buffer)?;
             if *filled < end || end == HEADER_LEN {
                 return Ok(Came::NotYet);
             }
@@ -230,3 +239,6 @@ fn send_whole(stream: &TcpStream, datagram: &[u8]) -> io::Result<()> {
         _ => Err(io::ErrorKind::TimedOut.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

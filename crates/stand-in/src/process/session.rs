@@ -10,11 +10,11 @@ use meshtun_openvpn::{
     mtu,
     options::{Compression, Inactivity, Options, PingTimeout, Protocol},
     peer::{End, Note, Output, Peer, Traffic},
-    text::{Ending, Level, Origin, Signal, Statistics, rejected, socket_address},
+    text::{Ending, Level, Origin, Signal, Statistics, bad_length, rejected, socket_address},
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Process, pause::Wish, warnings};
+use super::{Process, pause::Wish, tunnel::DEVICE_GONE, warnings};
 use crate::{
     environment::Environment,
     fatal::Fatal,
@@ -170,10 +170,11 @@ impl Process {
             log.info(format_args!("TCP/UDP: Preserving recently used remote address: {to}"));
         }
         let protocol = plan.protocol;
+        let longest = u16::try_from(mtu::longest_packet(&self.options, protocol)).unwrap_or(u16::MAX);
         let link = if protocol == Protocol::Udp {
             let udp = plan.open_udp(&self.options, &self.log)?;
             let local = udp.local_addr();
-            Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote }
+            Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote, longest }
         } else {
             self.tell_state(State::TcpConnect, "", &Ends::default());
             let stream = match self.unless_interrupted(plan.open_tcp(&options, &log)).await {
@@ -184,7 +185,7 @@ impl Process {
             };
             let local = stream.local_addr().unwrap_or(plan.local);
             let remote = stream.peer_addr().ok().or(plan.remote);
-            Link { carrier: Carrier::Tcp(stream), protocol, local, remote }
+            Link { carrier: Carrier::Tcp(stream), protocol, local, remote, longest }
         };
         plan.tell(&link, &self.log);
         Ok(Ok(link))
@@ -301,9 +302,24 @@ impl Process {
                 self.log.say(Level::STREAM, format_args!("Connection reset, restarting [{code}]"));
                 return Ok(Some(self.soft(Signal::Usr1, "connection-reset")));
             }
+            Event::BadLength { length, longest } => {
+                self.log.warning(bad_length(length, longest));
+                self.log.say(Level::STREAM, "Connection reset, restarting [0]");
+                return Ok(Some(self.soft(Signal::Usr1, "connection-reset")));
+            }
             Event::Unreadable => {
                 session.peer.handle_open_failed();
                 return Ok(self.act(session));
+            }
+            Event::DeviceGone => {
+                let name = self.tunnel.as_ref().map_or("", |tunnel| tunnel.device.name());
+                self.log.say(
+                    Level::ERROR,
+                    format_args!(
+                        "ERROR: the device {name} was deleted by somebody else: it is made anew, with a restart"
+                    ),
+                );
+                return Ok(Some(self.soft(Signal::Usr1, DEVICE_GONE)));
             }
             Event::Broken(why) => {
                 self.log.say(Level::ERROR, format_args!("ERROR: the tunnel is broken, restarting: {why}"));

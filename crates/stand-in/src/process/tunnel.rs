@@ -13,6 +13,9 @@ use crate::{
     path::Path,
 };
 
+/// What a restart is called after which the device, deleted by somebody else, is made anew (forward.c, `read_incoming_tun`).
+pub(super) const DEVICE_GONE: &str = "tun-abort";
+
 /// An open device and the routes through it.
 #[derive(Debug)]
 pub(super) struct Tunnel {
@@ -28,7 +31,14 @@ impl Process {
         remote: Option<IpAddr>,
         environment: &mut Environment,
     ) -> Result<bool, Fatal> {
+        if self.tunnel.as_ref().is_some_and(|tunnel| tunnel.device.is_gone()) {
+            self.close_tunnel(DEVICE_GONE, true, None, environment).await?;
+        }
         if let Some(tunnel) = &self.tunnel {
+            if self.options.up_delay {
+                // Since the last session ended nobody has read it: what waits there is too old.
+                tunnel.device.discard();
+            }
             let device = tunnel.device.name().to_owned();
             self.log.info(format_args!("Preserving previous TUN/TAP instance: {device}"));
             environment::set_ifconfig(environment, &self.options);
@@ -78,7 +88,8 @@ impl Process {
         path: Option<Path>,
         environment: &mut Environment,
     ) -> Result<(), Fatal> {
-        let keep = ending.signal == Signal::Usr1 && self.options.persist_tun;
+        let is_gone = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.device.is_gone());
+        let keep = ending.signal == Signal::Usr1 && self.options.persist_tun && !is_gone;
         self.close_tunnel(ending.description(), !keep, path, environment).await
     }
 

@@ -86,7 +86,7 @@ impl Opening for Incoming {
             (Kind::Part, _) => Opened::Part,
             (Kind::Empty, _) => {
                 self.refused = None;
-                return Err(DropReason::Malformed);
+                return Err(DropReason::BadInner);
             }
         })
     }
@@ -108,7 +108,8 @@ fn reason(drop: &Drop) -> DropReason {
     match drop {
         Drop::Open(OpenError::Replay { .. }) => DropReason::Replayed,
         Drop::Open(OpenError::BadTag) => DropReason::Forged,
-        Drop::Open(_) | Drop::Unpack(_) => DropReason::Malformed,
+        Drop::Open(_) => DropReason::Malformed,
+        Drop::Unpack(_) => DropReason::BadInner,
         Drop::Fragment(_) => DropReason::BadFragment,
     }
 }
