@@ -109,6 +109,14 @@ pub(crate) fn settle(options: &Options, log: &Log) {
         }
     }
     if options.mlock {
+        let lifted = identity::lift_locked_memory();
+        if let (Err(error), Some(user)) = (lifted, &options.user) {
+            return log.warning(format_args!(
+                "WARNING: mlock is left out: the limit on locked memory cannot be lifted ({}), and as user '{user}' the process \
+                 would end as soon as it needs more; in a unit write LimitMEMLOCK=infinity",
+                told(&error)
+            ));
+        }
         match identity::lock_memory() {
             Ok(()) => log.info("mlockall call succeeded"),
             Err(error) => log.warning(format_args!("WARNING: mlockall call failed: {}", told(&error))),

@@ -77,18 +77,24 @@ pub fn change_priority(by: i32) -> io::Result<i32> {
     Ok(nice(by)?)
 }
 
+/// Lifts the limit on locked memory. A process that may lock memory is not held to it, but
+/// one that gives up its rights later is: it ends then when it needs more than the limit.
+///
+/// # Errors
+/// The kernel's: `EPERM` without `CAP_SYS_RESOURCE`, if there is a hard limit.
+pub fn lift_locked_memory() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if getrlimit(Resource::Memlock).current.is_none() {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None })?)
+}
+
 /// Keeps all memory of this process, what comes included, out of the swap space.
 ///
 /// # Errors
-/// The kernel's: `ENOMEM` over the limit on locked memory, which is raised to 100 MiB if it may be, `EPERM`.
+/// The kernel's: `ENOMEM` over the limit on locked memory, `EPERM`.
 pub fn lock_memory() -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const ENOUGH: u64 = 100 << 20;
-    let Rlimit { current, maximum } = getrlimit(Resource::Memlock);
-    if current.is_some_and(|limit| limit < ENOUGH) {
-        let maximum = maximum.map(|limit| limit.max(ENOUGH));
-        setrlimit(Resource::Memlock, Rlimit { current: Some(ENOUGH), maximum })?;
-    }
     // SAFETY: takes flags only.
     checked(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })
 }
