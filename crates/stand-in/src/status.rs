@@ -17,7 +17,8 @@ pub(crate) struct StatusFile {
     path: String,
     file: File,
     every: Duration,
-    written: Instant,
+    /// When it was last written; the first time is at once.
+    written: Option<Instant>,
 }
 
 impl StatusFile {
@@ -27,17 +28,18 @@ impl StatusFile {
         let opened = opened.inspect_err(|error| {
             log.warning(format_args!("Note: cannot open {} for WRITE: {}", status.path, told(error)));
         });
-        Some(StatusFile { path: status.path.clone(), file: opened.ok()?, every: status.every, written: Instant::now() })
+        Some(StatusFile { path: status.path.clone(), file: opened.ok()?, every: status.every, written: None })
     }
 
     /// Whether it is time to write it.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        !self.every.is_zero() && now.duration_since(self.written) >= self.every
+        let is_old = self.written.is_none_or(|written| now.duration_since(written) >= self.every);
+        !self.every.is_zero() && is_old
     }
 
     /// Writes these lines in place of what it holds. In one go, so that a reader sees one or the other.
     pub(crate) fn write(&mut self, lines: &[String], now: Instant, log: &Log) {
-        self.written = now;
+        self.written = Some(now);
         let mut text = lines.join("\n");
         text.push('\n');
         if let Err(error) = self.replace(&text) {
@@ -64,6 +66,7 @@ mod tests {
         let log = Log::new();
         let mut file = StatusFile::open(&status, &log).unwrap();
         let now = Instant::now();
+        assert!(file.is_due(now), "a reader waits for the first time, too");
         file.write(&["a long line".to_owned(), "END".to_owned()], now, &log);
         file.write(&["END".to_owned()], now, &log);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "END\n");
