@@ -2,7 +2,8 @@
 //! is told to the peer (mtu.c, mss.c; release 2.6).
 
 use crate::{
-    fragment,
+    compress::packed_len,
+    fragment::{self, Splitter},
     options::{Compression, MssfixCounts, Options, Protocol},
     packet_id::PacketId,
     wire::Shape,
@@ -129,6 +130,36 @@ pub fn max_fragment(options: &Options, protocol: Protocol, is_ipv6: bool) -> Opt
 #[must_use]
 pub fn longest_packet(options: &Options, protocol: Protocol) -> usize {
     usize::from(tun_mtu(options, protocol)).max(1_600) + 32 + HEADROOM
+}
+
+/// How long the datagrams of an IP packet or a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    shape: Shape,
+    compression: Compression,
+    piece: Option<usize>,
+}
+
+impl Datagrams {
+    /// Those of these options, over what carries the connection.
+    #[must_use]
+    pub fn new(options: &Options, protocol: Protocol, is_ipv6: bool) -> Self {
+        Self {
+            shape: Shape::new(options.cipher, options.digest),
+            compression: options.compression,
+            piece: max_fragment(options, protocol, is_ipv6),
+        }
+    }
+
+    /// The longest datagram of a packet or message of `length` bytes, in bytes: the only one, unless it goes in pieces.
+    #[must_use]
+    pub fn longest(&self, length: usize) -> usize {
+        let packed = packed_len(self.compression, length);
+        let Some(piece) = self.piece else { return self.shape.sealed_len(packed) };
+        let pieces = Splitter::new(piece, 0).pieces(packed);
+        let first = pieces.map_or(piece, |pieces| pieces.range(0).len());
+        self.shape.sealed_len(fragment::HEADER_LEN + first)
+    }
 }
 
 /// The longest datagram that is sent, as OpenVPN reckons it for its MTU test, in bytes, and what of it is not the packet

@@ -32,6 +32,7 @@ pub(super) struct MtuTest {
     /// The longest datagram by the options, and what of a datagram is not its payload.
     longest: usize,
     overhead: usize,
+    datagrams: mtu::Datagrams,
     most: usize,
     received: u16,
     sent: u16,
@@ -46,6 +47,7 @@ impl MtuTest {
             is_fragmenting: options.fragment.is_some(),
             longest,
             overhead,
+            datagrams: mtu::Datagrams::new(options, protocol, false),
             most: mtu::longest_packet(options, protocol),
             received: 0,
             sent: 0,
@@ -88,7 +90,7 @@ impl MtuTest {
     /// What makes a datagram of about so many bytes.
     pub(super) fn load_of(&mut self, datagram: usize) -> Message {
         let length = datagram.min(self.most).saturating_sub(MAGIC.len() + 1 + self.overhead);
-        let sent = MAGIC.len() + 1 + length + self.overhead;
+        let sent = self.datagrams.longest(MAGIC.len() + 1 + length);
         self.note_lengths(0, u16::try_from(sent).unwrap_or(u16::MAX));
         Message::MtuLoad(length)
     }

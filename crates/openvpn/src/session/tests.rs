@@ -56,6 +56,14 @@ fn carried(outgoing: &mut Outgoing, incoming: &mut Incoming, packet: &[u8]) -> (
 
 proptest! {
     #[test]
+    fn the_longest_datagram_of_a_message_is_as_long_as_was_reckoned(options in any_options(), length in 1..1_600_usize) {
+        let (mut outgoing, _) = ends(&options);
+        let datagrams = outgoing.seal(&vec![0x45; length]).unwrap();
+        let longest = datagrams.iter().map(Vec::len).max().unwrap();
+        prop_assert_eq!(crate::mtu::Datagrams::new(&options, Protocol::Udp, false).longest(length), longest);
+    }
+
+    #[test]
     fn packets_arrive_as_they_were(options in any_options(), lengths in prop::collection::vec(1..1_600_usize, 1..10)) {
         let (mut outgoing, mut incoming) = ends(&options);
         for length in lengths {
