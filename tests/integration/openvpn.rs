@@ -7,6 +7,9 @@ mod rate;
 mod rights;
 mod runner;
 
+mod restarts;
+mod streams;
+
 use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt,

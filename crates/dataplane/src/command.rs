@@ -148,6 +148,14 @@ pub enum Event {
         /// The datagram's length in bytes, without IP and UDP headers.
         datagram: usize,
     },
+    /// The kernel refused a datagram for another reason: there is no way to the peer, a firewall of this machine forbids it.
+    /// At most one a second; the counters have them all.
+    Unsent {
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        error: io::Error,
+    },
     /// The kernel does not have an offload, or refused it and it is off for good: the channel is slower, nothing else.
     OffloadLost {
         /// The channel.

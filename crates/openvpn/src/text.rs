@@ -13,7 +13,7 @@ mod statistics;
 pub use address::{ip_and_port, link_name, socket_address};
 pub use level::{Kind, Level};
 pub use management::{Command, History, Notice, Thrown, VERSION as MANAGEMENT_VERSION, help, parse_command};
-pub use packets::{bad_length, rejected, replayed};
+pub use packets::{bad_length, rejected, replayed, socket_error};
 pub use signal::{Ending, Origin, Signal};
 pub use stamp::stamp;
 pub use statistics::{Statistics, statistics};

@@ -7,16 +7,26 @@ use std::fmt;
 pub(crate) struct Fatal {
     text: String,
     told: bool,
+    passes: bool,
 }
 
 impl Fatal {
     pub(crate) fn new(text: impl fmt::Display) -> Fatal {
-        Fatal { text: text.to_string(), told: false }
+        Fatal { text: text.to_string(), told: false, passes: false }
     }
 
     /// The same, which needs no line in the log any more.
     pub(crate) fn told(self) -> Fatal {
         Fatal { told: true, ..self }
+    }
+
+    /// The same, of which a process that once ran may wait for the end.
+    pub(crate) fn passing(self) -> Fatal {
+        Fatal { passes: true, ..self }
+    }
+
+    pub(crate) fn passes(&self) -> bool {
+        self.passes
     }
 
     pub(crate) fn is_told(&self) -> bool {

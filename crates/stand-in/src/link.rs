@@ -130,7 +130,8 @@ impl Plan {
             BindError::NoAddress(_) => "Cannot assign requested address (errno=99)".to_owned(),
             _ => return Fatal::new(format_args!("TCP/UDP: {error}")),
         };
-        Fatal::new(format_args!("TCP/UDP: Socket bind failed on local address {address}: {why}: {error}"))
+        let fatal = Fatal::new(format_args!("TCP/UDP: Socket bind failed on local address {address}: {why}: {error}"));
+        if matches!(error, BindError::NoAddress(_)) { fatal.passing() } else { fatal }
     }
 
     /// The two lines that monitoring waits for.

@@ -33,7 +33,9 @@ pub(crate) enum Event {
     Refused(Refusal),
     /// A datagram longer than the underlay takes.
     TooBig(usize),
-    /// An error that passes.
+    /// A datagram that could not be sent for another reason.
+    Unsent(io::Error),
+    /// An error of reading that passes.
     Trouble(io::Error),
     /// The stream has ended.
     Reset(i32),

@@ -22,7 +22,7 @@ use std::{
 use socket2::Socket;
 
 pub use bind::{BindError, UdpOptions};
-pub use discovery::Discovery;
+pub use discovery::{Discovery, path_mtu};
 pub use endpoint::Endpoint;
 
 /// The most datagrams in one train (`UDP_MAX_SEGMENTS` before Linux 6.9, which has 128).

@@ -396,6 +396,9 @@ impl Engine {
             Event::TooBigForUnderlay { channel, datagram } => {
                 self.lower_mtu(channel, datagram, now);
             }
+            Event::Unsent { channel, error } => {
+                tracing::debug!("channel {}: a datagram could not be sent: {error}", channel.0);
+            }
             Event::OffloadLost { channel, offload } => {
                 self.with_channel(channel, now, |c, _| c.handle_offload_lost(offload));
             }

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{ChannelId, Counters, DropReason, Event, Half, Transport, events::EventSender};
 
-/// How often a channel tells that its datagrams are too long for the underlay.
-const TOO_BIG_EVERY: Duration = Duration::from_secs(1);
+/// How often a channel tells that its datagrams are too long for the underlay, or do not go at all.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The way out: the socket, the peer's address, and a train that the socket would not take yet.
 pub(super) struct Wire {
@@ -38,6 +38,7 @@ pub(super) struct Wire {
     pub(super) pace: Pace,
     pub(super) class: Class,
     told_too_big: Option<Instant>,
+    told_unsent: Option<Instant>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: EventSender,
 }
@@ -67,6 +68,7 @@ impl Wire {
             pace: Pace::default(),
             class: Class::default(),
             told_too_big: None,
+            told_unsent: None,
             counters: parts.counters,
             events: parts.events,
         })
@@ -193,8 +195,12 @@ impl Wire {
                 sending.drops.add(DropReason::TooBigForUnderlay, load.packets);
                 self.tell_too_big(segment);
             }
-            Err(error) if udp::is_unreachable(&error) => sending.drops.add(DropReason::Unreachable, load.packets),
-            Err(_) => sending.drops.add(DropReason::SendError, load.packets),
+            Err(error) => {
+                let is_unreachable = udp::is_unreachable(&error);
+                let reason = if is_unreachable { DropReason::Unreachable } else { DropReason::SendError };
+                sending.drops.add(reason, load.packets);
+                self.tell_unsent(error);
+            }
         }
         train.len()
     }
@@ -202,9 +208,18 @@ impl Wire {
     /// Every train may be too big: one word a second is enough, and leaves room for others.
     fn tell_too_big(&mut self, datagram: usize) {
         let now = Instant::now();
-        if self.told_too_big.is_none_or(|told| now - told >= TOO_BIG_EVERY) {
+        if self.told_too_big.is_none_or(|told| now - told >= TELL_EVERY) {
             self.told_too_big = Some(now);
             self.events.send(Event::TooBigForUnderlay { channel: self.channel, datagram });
+        }
+    }
+
+    /// As [`Self::tell_too_big`], of any other error.
+    fn tell_unsent(&mut self, error: io::Error) {
+        let now = Instant::now();
+        if self.told_unsent.is_none_or(|told| now - told >= TELL_EVERY) {
+            self.told_unsent = Some(now);
+            self.events.send(Event::Unsent { channel: self.channel, error });
         }
     }
 
@@ -238,7 +253,8 @@ impl Wire {
                 self.pace.charge_frame(frame.bytes().len(), now);
             }
             Err(error) if udp::is_would_block(&error) && self.is_stuck() => self.stuck.keep_first(frame),
-            Err(_) => {}
+            Err(error) if udp::is_would_block(&error) || udp::is_message_too_long(&error) => {}
+            Err(error) => self.tell_unsent(error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is said of packets that are dropped (crypto.c, socket.c, packet_id.c).
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use super::socket_address;
 use crate::packet_id::PacketId;
@@ -39,6 +39,16 @@ pub fn bad_length(length: u16, longest: u16) -> String {
     )
 }
 
+/// A datagram that could not be read or written (error.c, `x_check_status`): `what` is `read` or `write`, `link` `UDPv4` …,
+/// `hint` what the kernel says beyond the error.
+#[must_use]
+pub fn socket_error(what: &str, link: &str, hint: &str, error: &io::Error) -> String {
+    let code = error.raw_os_error().unwrap_or(0);
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
+    format!("{what} {link} [{hint}]: {text} (fd=-1,code={code})")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +64,8 @@ mod tests {
             "TCP/UDP: Incoming packet rejected from [AF_INET]10.99.0.2:6001[2], expected peer address: \
              [AF_INET]10.99.0.2:6002 (allow this"
         ));
+        let line = socket_error("write", "UDPv4", "", &io::Error::from_raw_os_error(101));
+        assert_eq!(line, "write UDPv4 []: Network is unreachable (fd=-1,code=101)");
         let line = bad_length(18_245, 1_768);
         assert!(line.starts_with(
             "WARNING: Bad encapsulated packet length from peer (18245), which must be > 0 and <= 1768 -- "

@@ -72,7 +72,10 @@ impl Plan {
         if self.bound || options.local.is_some() {
             step("SO_REUSEADDR", socket.set_reuseaddr(true))?;
             let address = socket_address(Some(self.local));
-            step(&format!("Socket bind failed on local address {address}"), socket.bind(self.local))?;
+            socket.bind(self.local).map_err(|error| {
+                let fatal = failed(&format!("Socket bind failed on local address {address}"), &error);
+                if error.kind() == io::ErrorKind::AddrNotAvailable { fatal.passing() } else { fatal }
+            })?;
         }
         Ok(socket)
     }

@@ -154,6 +154,7 @@ impl Carrying {
             PlaneEvent::Refused { reason: DropReason::Replayed, why, .. } => Some(Event::Refused(Refusal::Replay(why))),
             PlaneEvent::Refused { why, .. } => Some(Event::Refused(Refusal::Packet(why))),
             PlaneEvent::TooBigForUnderlay { datagram, .. } => Some(Event::TooBig(datagram)),
+            PlaneEvent::Unsent { error, .. } => Some(Event::Unsent(error)),
             PlaneEvent::Failed { half, error, .. } => Some(self.failed(half, &error)),
             PlaneEvent::Handshake { .. } | PlaneEvent::UnknownSession { .. } | PlaneEvent::OffloadLost { .. } => None,
         }

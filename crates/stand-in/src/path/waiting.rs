@@ -187,7 +187,10 @@ impl Waiting {
                     self.events.push_back(Event::Reset(error.raw_os_error().unwrap_or(0)));
                 }
                 Err(error) if udp::is_would_block(&error) => {}
-                Err(error) => self.events.push_back(Event::Trouble(error)),
+                Err(error) if udp::is_message_too_long(&error) => {
+                    self.events.push_back(Event::TooBig(datagram.len()));
+                }
+                Err(error) => self.events.push_back(Event::Unsent(error)),
             }
         }
     }

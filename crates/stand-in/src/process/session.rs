@@ -1,6 +1,7 @@
 //! One session: from a pause to a signal (init.c, `init_instance`; openvpn.c, `tunnel_point_to_point`).
 
 use std::{
+    io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,8 +11,9 @@ use meshtun_openvpn::{
     mtu,
     options::{Compression, Inactivity, Options, PingTimeout, Protocol},
     peer::{End, Note, Output, Peer, Traffic},
-    text::{Ending, Level, Origin, Signal, Statistics, bad_length, rejected, socket_address},
+    text::{Ending, Level, Origin, Signal, Statistics, bad_length, link_name, rejected, socket_address, socket_error},
 };
+use meshtun_sys::udp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Process, pause::Wish, tunnel::DEVICE_GONE, warnings};
@@ -19,7 +21,6 @@ use crate::{
     environment::Environment,
     fatal::Fatal,
     link::{Carrier, Link, NoConnection, Plan},
-    log::told,
     management::{Ends, State},
     path::{Event, Manner, Path, Refusal},
     status::StatusFile,
@@ -172,7 +173,10 @@ impl Process {
         let protocol = plan.protocol;
         let longest = u16::try_from(mtu::longest_packet(&self.options, protocol)).unwrap_or(u16::MAX);
         let link = if protocol == Protocol::Udp {
-            let udp = plan.open_udp(&self.options, &self.log)?;
+            let udp = match plan.open_udp(&self.options, &self.log) {
+                Err(fatal) if self.may_wait(&fatal) => return Ok(Err(self.soft(Signal::Usr1, "bind-failed"))),
+                opened => opened?,
+            };
             let local = udp.local_addr();
             Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote, longest }
         } else {
@@ -180,6 +184,9 @@ impl Process {
             let stream = match self.unless_interrupted(plan.open_tcp(&options, &log)).await {
                 Err(ending) => return Ok(Err(ending)),
                 Ok(Err(NoConnection::Failed)) => return Ok(Err(self.soft(Signal::Usr1, "connection-failed"))),
+                Ok(Err(NoConnection::Fatal(fatal))) if self.may_wait(&fatal) => {
+                    return Ok(Err(self.soft(Signal::Usr1, "bind-failed")));
+                }
                 Ok(Err(NoConnection::Fatal(fatal))) => return Err(fatal),
                 Ok(Ok(stream)) => stream,
             };
@@ -189,6 +196,15 @@ impl Process {
         };
         plan.tell(&link, &self.log);
         Ok(Ok(link))
+    }
+
+    /// Whether a link that could be opened once, and cannot now, may be tried again after a pause.
+    fn may_wait(&self, fatal: &Fatal) -> bool {
+        let waits = !self.first && fatal.passes();
+        if waits {
+            self.log.say(Level::LINK, format_args!("{fatal}: trying again until it is there"));
+        }
+        waits
     }
 
     /// Does what a signal or a client of the management interface wants.
@@ -235,7 +251,7 @@ impl Process {
                 inner_bytes: counted.tun_read + counted.tun_write,
                 received_bytes: counted.link_read,
                 authentic_bytes: counted.auth_read,
-                // Nobody looks.
+                // An MTU test's are longer than any other, and told with the message.
                 longest_received: 0,
                 longest_sent: 0,
             },
@@ -288,16 +304,16 @@ impl Process {
         match event {
             Event::Heard(from) => self.meet(from, session, environment).await?,
             Event::Frame(payload) => {
-                // Its datagram was longer by an unknown amount, which matters to nobody.
-                session.peer.handle_message(Instant::now(), &payload, payload.len());
+                let protocol = self.remote().map_or(self.options.protocol, |remote| remote.protocol);
+                let is_ipv6 = session.path.as_ref().is_some_and(|path| path.ends().0.is_ipv6());
+                let datagram = mtu::Datagrams::new(&self.options, protocol, is_ipv6).longest(payload.len());
+                session.peer.handle_message(Instant::now(), &payload, datagram);
                 return Ok(self.act(session));
             }
             Event::Refused(refusal) => self.tell_refusal(refusal, session),
-            Event::TooBig(length) => self.log.say(
-                Level::LINK,
-                format_args!("write UDP: Message too long (fd=-1,code=90): {length} bytes; use --mssfix or --fragment"),
-            ),
-            Event::Trouble(error) => self.log.say(Level::LINK, format_args!("read UDP: {}", told(&error))),
+            Event::TooBig(length) => self.tell_too_big(length, session),
+            Event::Unsent(error) => self.log.say(Level::LINK, socket_error("write", link_of(session), "", &error)),
+            Event::Trouble(error) => self.log.say(Level::LINK, socket_error("read", link_of(session), "", &error)),
             Event::Reset(code) => {
                 self.log.say(Level::STREAM, format_args!("Connection reset, restarting [{code}]"));
                 return Ok(Some(self.soft(Signal::Usr1, "connection-reset")));
@@ -334,6 +350,17 @@ impl Process {
         if let Some(status) = &mut self.status {
             status.write(&lines, now, &self.log);
         }
+    }
+
+    /// A datagram was longer than the path takes, as far as the kernel knows.
+    fn tell_too_big(&self, length: usize, session: &Session) {
+        let remote = session.path.as_ref().and_then(|path| path.ends().1);
+        let hint = match remote.map(udp::path_mtu) {
+            Some(Ok(mtu)) => format!("EMSGSIZE Path-MTU={mtu}"),
+            _ => "EMSGSIZE".to_owned(),
+        };
+        let line = socket_error("write", link_of(session), &hint, &io::Error::from_raw_os_error(TOO_LONG));
+        self.log.say(Level::LINK, format_args!("{line}: {length} bytes; use --mssfix or --fragment"));
     }
 
     fn tell_refusal(&self, refusal: Refusal, session: &Session) {
@@ -461,4 +488,12 @@ impl Process {
             self.log.say(Level::HANDSHAKE, format_args!("Protocol options: explicit-exit-notify {notices}"));
         }
     }
+}
+
+/// `EMSGSIZE`.
+const TOO_LONG: i32 = 90;
+
+/// `UDPv4` or `UDPv6`.
+fn link_of(session: &Session) -> &'static str {
+    link_name(Protocol::Udp, session.path.as_ref().is_some_and(|path| path.ends().0.is_ipv6()))
 }

@@ -1,6 +1,11 @@
 //! What becomes of datagrams that are longer than the path's MTU.
 
-use std::{ffi::c_int, io, net::SocketAddr, sync::atomic::Ordering};
+use std::{
+    ffi::c_int,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::atomic::Ordering,
+};
 
 use super::Udp;
 use crate::option;
@@ -14,6 +19,21 @@ pub enum Discovery {
     Wanted,
     /// What is longer than the path's MTU, as far as the kernel knows it, is refused.
     Always,
+}
+
+/// The MTU of the path to a host in bytes, IP's header included, as far as the kernel knows it.
+///
+/// # Errors
+/// The kernel's, if there is no way there.
+pub fn path_mtu(to: SocketAddr) -> io::Result<u32> {
+    let (from, level, name) = match to {
+        SocketAddr::V4(_) => (IpAddr::V4(Ipv4Addr::UNSPECIFIED), libc::IPPROTO_IP, libc::IP_MTU),
+        SocketAddr::V6(_) => (IpAddr::V6(Ipv6Addr::UNSPECIFIED), libc::IPPROTO_IPV6, libc::IPV6_MTU),
+    };
+    // Only a connected socket tells it; nothing is sent.
+    let socket = UdpSocket::bind((from, 0))?;
+    socket.connect(to)?;
+    Ok(option::get_int(&socket, level, name)?.unsigned_abs())
 }
 
 impl Udp {
@@ -44,5 +64,16 @@ impl Udp {
             SocketAddr::V6(_) => option::set_int(&self.socket, libc::IPPROTO_IPV6, six.0, six.1),
             SocketAddr::V4(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_oneself_has_the_loopback_devices_mtu() {
+        let mtu = std::fs::read_to_string("/sys/class/net/lo/mtu").unwrap();
+        assert_eq!(path_mtu("127.0.0.1:9".parse().unwrap()).unwrap(), mtu.trim().parse::<u32>().unwrap());
     }
 }
