@@ -74,6 +74,8 @@ mod tests {
     #[test]
     fn the_way_to_oneself_has_the_loopback_devices_mtu() {
         let mtu = std::fs::read_to_string("/sys/class/net/lo/mtu").unwrap();
-        assert_eq!(path_mtu("127.0.0.1:9".parse().unwrap()).unwrap(), mtu.trim().parse::<u32>().unwrap());
+        // No packet is longer than 65535 bytes.
+        let mtu = mtu.trim().parse::<u32>().unwrap().min(65_535);
+        assert_eq!(path_mtu("127.0.0.1:9".parse().unwrap()).unwrap(), mtu);
     }
 }
