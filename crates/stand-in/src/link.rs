@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) local: SocketAddr,
     /// Who is expected, or was found.
     pub(crate) remote: Option<SocketAddr>,
+    /// All addresses of the peer's name: it may answer from each.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The longest datagram that a stream may announce, in bytes.
     pub(crate) longest: u16,
 }

@@ -148,3 +148,21 @@ fn with_locked_memory_and_without_rights_a_restart_is_survived() {
         assert!(running.child.wait().unwrap().success(), "{}", running.log());
     });
 }
+
+#[test]
+fn a_peer_is_heard_from_any_address_of_its_name_and_answered_there() {
+    trial::run_with_tun(|| {
+        let ends = Ends::new(PEER);
+        // Nobody has the first one.
+        fs::write(ends.folder.join("hosts"), "10.99.0.3 twin\n10.99.0.2 twin\n").unwrap();
+        let words = ["unshare", "--mount", "sh", "-c", "mount --bind hosts /etc/hosts; exec \"$@\"", "sh"];
+        let mut running = start_behind(&ends, &words, &END.replace("remote 10.99.0.2", "remote twin"));
+        running.wait_for(COMPLETED, 1);
+        let log = running.log();
+        assert!(log.contains("link remote: [AF_INET]10.99.0.3:6001"), "{log}");
+        assert!(!log.contains("Incoming packet rejected") && !log.contains("process restarting"), "{log}");
+        run(&ends.left, "ping -n -c 2 -i 0.2 -W 20 10.7.0.2");
+        running.signal(Signal::Terminate);
+        assert!(running.child.wait().unwrap().success(), "{}", running.log());
+    });
+}

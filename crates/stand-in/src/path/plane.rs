@@ -73,7 +73,7 @@ impl Carrying {
             Command::Admit(SESSION),
         ];
         if let (false, Some(remote)) = (anybody, link.remote) {
-            first.push(Command::Sources(vec![remote]));
+            first.push(Command::Sources([&[remote], &link.addresses[..]].concat()));
         }
         first.extend(longest.map(|longest| Command::ClampMss(ClampMss::To(longest))));
         first.extend(copies_class.then_some(Command::CopyClass));

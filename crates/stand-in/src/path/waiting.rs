@@ -118,7 +118,8 @@ impl Waiting {
     fn take(&mut self, at: std::ops::Range<usize>, from: SocketAddr) {
         let now = Instant::now();
         self.statistics.link_read += at.len() as u64;
-        if !self.anybody && self.link.remote.is_some_and(|remote| remote != from) {
+        let is_known = self.link.remote == Some(from) || self.link.addresses.contains(&from);
+        if !self.anybody && self.link.remote.is_some() && !is_known {
             return self.refuse(Refusal::Source(from), now);
         }
         let datagram = &mut self.buffer[at];

@@ -15,6 +15,8 @@ pub(super) struct Remotes {
     current: usize,
     /// What the name of the current one resolved to, the one that is tried first.
     addresses: VecDeque<SocketAddr>,
+    /// All that it resolved to.
+    all: Vec<SocketAddr>,
     /// It was heard: it is tried once more before any other.
     stays: bool,
 }
@@ -38,8 +40,14 @@ impl Remotes {
         self.addresses.front().copied()
     }
 
+    /// All addresses of its name, those included that were tried before; none if they are not known any more.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        if self.addresses.is_empty() { &[] } else { &self.all }
+    }
+
     /// Takes what its name resolved to.
     pub(super) fn resolved(&mut self, addresses: Vec<SocketAddr>) {
+        self.all.clone_from(&addresses);
         self.addresses = addresses.into();
     }
 
@@ -109,8 +117,10 @@ mod tests {
         assert_eq!(remotes.address(), Some(address(1)));
         remotes.advance(soft());
         assert_eq!((host(&remotes, &options), remotes.address()), ("a.example", Some(address(2))));
+        assert_eq!(remotes.addresses(), [address(1), address(2)], "it may answer from each");
         remotes.advance(soft());
         assert_eq!((host(&remotes, &options), remotes.address()), ("b.example", None));
+        assert_eq!(remotes.addresses(), []);
     }
 
     #[test]

@@ -171,6 +171,7 @@ impl Process {
             log.info(format_args!("TCP/UDP: Preserving recently used remote address: {to}"));
         }
         let protocol = plan.protocol;
+        let addresses = self.remotes.addresses().to_vec();
         let longest = u16::try_from(mtu::longest_packet(&self.options, protocol)).unwrap_or(u16::MAX);
         let link = if protocol == Protocol::Udp {
             let udp = match plan.open_udp(&self.options, &self.log) {
@@ -178,7 +179,7 @@ impl Process {
                 opened => opened?,
             };
             let local = udp.local_addr();
-            Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote, longest }
+            Link { carrier: Carrier::Udp(Arc::new(udp)), protocol, local, remote: plan.remote, addresses, longest }
         } else {
             self.tell_state(State::TcpConnect, "", &Ends::default());
             let stream = match self.unless_interrupted(plan.open_tcp(&options, &log)).await {
@@ -192,7 +193,7 @@ impl Process {
             };
             let local = stream.local_addr().unwrap_or(plan.local);
             let remote = stream.peer_addr().ok().or(plan.remote);
-            Link { carrier: Carrier::Tcp(stream), protocol, local, remote, longest }
+            Link { carrier: Carrier::Tcp(stream), protocol, local, remote, addresses, longest }
         };
         plan.tell(&link, &self.log);
         Ok(Ok(link))

@@ -23,6 +23,42 @@ fn options(more: &str) -> Options {
     Options::read(&read_file("nq1.conf", text.as_bytes(), &mut |_| unreachable!("nothing is named"))).options
 }
 
+/// A waiting link over UDP to the first of these addresses, all of which are the peer's name's.
+fn over_udp(addresses: Vec<SocketAddr>) -> (Bed, SocketAddr) {
+    let mut bed = Bed::new("", "");
+    let udp = udp::Udp::bind(&udp::UdpOptions::new("127.0.0.1:0".parse().unwrap())).unwrap();
+    let local = udp.local_addr();
+    let link = Link {
+        local,
+        carrier: Carrier::Udp(std::sync::Arc::new(udp)),
+        protocol: meshtun_openvpn::options::Protocol::Udp,
+        remote: addresses.first().copied(),
+        addresses,
+        longest: LONGEST,
+    };
+    let key = StaticKey::from_bytes(&std::array::from_fn(|at| at as u8));
+    let wire = wire::make(&options(""), &key, &link, &Memory::default()).unwrap();
+    bed.waiting = {
+        let _entered = bed.runtime.enter();
+        Waiting::new(link, wire, false).unwrap()
+    };
+    (bed, local)
+}
+
+#[test]
+fn a_peer_is_heard_from_each_address_of_its_name_and_a_stranger_is_not() {
+    let sockets = [(); 3].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [first, second, stranger] = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
+    let (mut bed, to) = over_udp(vec![first, second]);
+    sockets[2].send_to(&bed.peers.frame(b"a packet").concat(), to).unwrap();
+    let event = bed.event();
+    assert!(matches!(event, Event::Refused(Refusal::Source(from)) if from == stranger), "{event:?}");
+    sockets[1].send_to(&bed.peers.frame(b"a packet").concat(), to).unwrap();
+    let event = bed.event();
+    assert!(matches!(event, Event::Heard(from) if from == second), "{event:?}");
+    assert_eq!(bed.waiting.link.remote, Some(second), "that is where it is answered");
+}
+
 fn link() -> (Link, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -32,6 +68,7 @@ fn link() -> (Link, TcpStream) {
         carrier: Carrier::Tcp(stream),
         protocol: meshtun_openvpn::options::Protocol::TcpServer,
         remote: Some(from),
+        addresses: Vec::new(),
         longest: LONGEST,
     };
     (link, peer)
