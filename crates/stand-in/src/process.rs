@@ -199,7 +199,10 @@ impl Process {
         self.scripts = Scripts::new(options.script_security, self.log.clone());
         self.environment = environment_of(&options);
         self.remotes = Remotes::new(&options);
-        self.status = None;
+        if options.status != self.options.status {
+            // Another file; the one that is open may be out of reach by now.
+            self.status = None;
+        }
         self.heard_at = None;
         self.key = key;
         self.options = options;
