@@ -1,7 +1,7 @@
 //! Which program an end runs.
 
 use std::{
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     str::FromStr,
@@ -74,6 +74,15 @@ impl Programs {
     /// `openvpn` as the path has it, and this meshtun.
     pub fn new(meshtun: &Program) -> Programs {
         Programs { openvpn: "openvpn".into(), meshtun: meshtun.path().to_owned() }
+    }
+
+    /// Whether a process whose program lies at this path runs it.
+    pub fn is(&self, kind: Kind, path: &Path) -> bool {
+        match kind {
+            // Wherever on the path it was found.
+            Kind::OpenVpn => path.file_name() == self.openvpn.file_name(),
+            Kind::Meshtun => fs::canonicalize(&self.meshtun).is_ok_and(|meshtun| meshtun == path),
+        }
     }
 
     /// A command that begins an end's process.

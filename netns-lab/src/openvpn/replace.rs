@@ -119,7 +119,7 @@ fn play(kind: Kind, programs: &Programs, run: &mut Run, narrate: &dyn Fn(&str)) 
     }
     wait_for_routes(&mut sites)?;
     let load = Steady::start(plan(&topology, &sites)?)?;
-    let mut playing = Playing { kind, sites, load, narrate, marks: Vec::new(), run };
+    let mut playing = Playing { kind, programs, sites, load, narrate, marks: Vec::new(), run };
     let gone_through = playing.go_through();
     // What it suffered is told in any case.
     let concluded = playing.conclude();
@@ -167,6 +167,7 @@ fn wait_for_routes(sites: &mut [Site; 2]) -> Result<(), OpenVpnError> {
 /// A run on its way.
 struct Playing<'a> {
     kind: Kind,
+    programs: &'a Programs,
     // Before the processes: it sends through them.
     load: Steady,
     sites: [Site; 2],
@@ -191,12 +192,11 @@ impl Playing<'_> {
             }
             self.phase(&format!("{gateway} is replaced"), "nothing happens");
             thread::sleep(QUIET);
-            let programs = self.sites[at].programs();
-            let replaced = programs.iter().all(|program| *program == self.kind.to_string());
-            if !replaced {
-                self.run.failed.push(format!("{gateway} runs {}", programs.join(", ")));
+            let paths = self.sites[at].programs();
+            self.run.figures.insert(format!("programs_{gateway}"), json!(paths));
+            if !paths.iter().all(|path| self.programs.is(self.kind, path)) {
+                self.run.failed.push(format!("{gateway} runs {paths:?}, and not {}", self.kind));
             }
-            self.run.figures.insert(format!("programs_{gateway}"), json!(programs));
         }
         self.sites.iter_mut().try_for_each(Site::assert_run)
     }

@@ -144,13 +144,10 @@ impl Site {
         &self.folder
     }
 
-    /// The names of the programs that run, of each channel's process.
-    pub(super) fn programs(&self) -> Vec<String> {
-        let name = |process: &Process| {
-            let path = fs::read_link(format!("/proc/{}/exe", process.id()?)).ok()?;
-            Some(path.file_name()?.to_string_lossy().into_owned())
-        };
-        self.processes.iter().map(|process| name(process).unwrap_or_default()).collect()
+    /// The programs that run, of each channel's process; an empty path if none does.
+    pub(super) fn programs(&self) -> Vec<PathBuf> {
+        let path = |process: &Process| fs::read_link(format!("/proc/{}/exe", process.id()?)).ok();
+        self.processes.iter().map(|process| path(process).unwrap_or_default()).collect()
     }
 
     /// The device of each channel that is in the route.
