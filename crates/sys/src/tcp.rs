@@ -22,6 +22,14 @@ pub fn set_mark(socket: impl AsFd, mark: u32) -> io::Result<()> {
     socket2::SockRef::from(&socket).set_mark(mark)
 }
 
+/// Whether an IPv6 socket hears IPv6 alone (`IPV6_V6ONLY`), before it is bound.
+///
+/// # Errors
+/// `EINVAL` for one that is bound, `ENOPROTOOPT` for one of IPv4.
+pub fn set_only_v6(socket: impl AsFd, only: bool) -> io::Result<()> {
+    socket2::SockRef::from(&socket).set_only_v6(only)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

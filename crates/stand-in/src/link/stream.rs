@@ -71,6 +71,9 @@ impl Plan {
         }
         if self.bound || options.local.is_some() {
             step("SO_REUSEADDR", socket.set_reuseaddr(true))?;
+            if self.local.is_ipv6() {
+                step("IPV6_V6ONLY", tcp::set_only_v6(socket.as_fd(), options.bind_ipv6_only))?;
+            }
             let address = socket_address(Some(self.local));
             socket.bind(self.local).map_err(|error| {
                 let fatal = failed(&format!("Socket bind failed on local address {address}"), &error);
@@ -138,6 +141,24 @@ mod tests {
     use meshtun_openvpn::directive::read_file;
 
     use super::*;
+
+    #[test]
+    fn a_server_of_ipv6_takes_ipv4_as_well_unless_it_shall_not() {
+        for (bind, takes_both) in [("bind", true), ("bind ipv6only", false)] {
+            let text = format!("dev tun\nsecret k\nproto tcp6-server\n{bind}\n");
+            let reading = read_file("nq1.conf", text.as_bytes(), &mut |_| unreachable!("nothing is named"));
+            let options = Options::read(&reading).options;
+            let local = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
+            let plan = Plan { protocol: Protocol::TcpServer, local, remote: None, bound: true };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = plan.socket(&options, &Log::new()).unwrap().listen(1).unwrap();
+                let port = listener.local_addr().unwrap().port();
+                let called = std::net::TcpStream::connect(("127.0.0.1", port));
+                assert_eq!(called.is_ok(), takes_both, "{bind}: {called:?}");
+            });
+        }
+    }
 
     #[test]
     fn small_packets_do_not_wait_in_a_connection() {

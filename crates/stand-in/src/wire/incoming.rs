@@ -26,9 +26,18 @@ pub(crate) struct Incoming {
     /// Where in the assembled packet the last one lies.
     assembled: Range<usize>,
     /// Why the last datagram was not opened.
-    refused: Option<Drop>,
+    refused: Option<Refused>,
     /// Nothing is said of replays.
     mute: bool,
+}
+
+/// Why a datagram was not opened.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    /// The format says so.
+    Format(Drop),
+    /// It is authentic, and what is in it begins so, which no packet of IP does.
+    NoPacket(u8),
 }
 
 impl Incoming {
@@ -66,11 +75,18 @@ impl Opening for Incoming {
         let opened = match opened {
             Ok(opened) => opened,
             Err(drop) => {
-                self.refused = Some(drop);
+                self.refused = Some(Refused::Format(drop));
                 return Err(reason(&drop));
             }
         };
         self.newest.set(self.inner.newest());
+        if opened.kind == Kind::Packet {
+            let whole: &[u8] = if opened.is_assembled { self.inner.assembled() } else { datagram };
+            if let Some(first) = whole.get(opened.range.start).copied().filter(|first| !matches!(first >> 4, 4 | 6)) {
+                self.refused = Some(Refused::NoPacket(first));
+                return Err(DropReason::BadInner);
+            }
+        }
         Ok(match (opened.kind, opened.is_assembled) {
             (Kind::Packet, false) => Opened::Inner(opened.range),
             (Kind::Packet, true) => {
@@ -97,11 +113,20 @@ impl Opening for Incoming {
 
     fn why(&self) -> Option<String> {
         match self.refused? {
-            Drop::Open(OpenError::Replay { .. }) if self.mute => None,
-            Drop::Open(OpenError::Replay { id, .. }) => Some(replayed(id, &time_of(id))),
-            drop => Some(drop.to_string()),
+            Refused::Format(Drop::Open(OpenError::Replay { .. })) if self.mute => None,
+            Refused::Format(Drop::Open(OpenError::Replay { id, .. })) => Some(replayed(id, &time_of(id))),
+            Refused::Format(drop) => Some(drop.to_string()),
+            Refused::NoPacket(first) => Some(not_written(first)),
         }
     }
+}
+
+/// As OpenVPN says it, whose tun device refuses such a packet, and what it is likely from.
+fn not_written(first: u8) -> String {
+    format!(
+        "write to TUN/TAP : Invalid argument (fd=-1,code=22): what the peer sends begins with {first:#04x} and not as a \
+         packet of IP does: `comp-lzo` and `compress` must be the same at both ends"
+    )
 }
 
 fn reason(drop: &Drop) -> DropReason {
@@ -134,7 +159,7 @@ mod tests {
 
     fn ends(fragment: u16) -> (session::Outgoing, Incoming) {
         let secret = Secret { source: SecretSource::File("key".into()), place: Place { file: None, line: 1 } };
-        let options = Options { fragment: Some(fragment), ..Options::new(secret) };
+        let options = Options { fragment: (fragment > 0).then_some(fragment), ..Options::new(secret) };
         let keys = StaticKey::from_bytes(&[7; 256]).pair(KeyDirection::Both, options.cipher, options.digest).unwrap();
         let start =
             Start { protocol: Protocol::Udp, is_ipv6: false, now: 1, persisted: Persisted::default(), seed: [3; 32] };
@@ -169,5 +194,19 @@ mod tests {
         let packet = [0x45; 700];
         let (_, opened, assembled) = carried(&packet, 300);
         assert_eq!((opened, &assembled[..]), (Opened::Assembled, &packet[..]));
+    }
+
+    /// With `comp-lzo` or `compress` at one end alone nothing but this is to be seen of it.
+    #[test]
+    fn what_is_no_packet_is_not_given_to_the_device_and_told() {
+        for (payload, fragment) in [(&[0xfa, 0x45, 0, 0][..], 0), (&[0xfa; 700][..], 300)] {
+            let (mut outgoing, mut incoming) = ends(fragment);
+            let mut datagrams = outgoing.seal(payload).unwrap();
+            let last = datagrams.iter_mut().map(|datagram| incoming.open(datagram, None, Instant::now())).last();
+            assert_eq!(last, Some(Err(DropReason::BadInner)));
+            let why = incoming.why().unwrap();
+            assert!(why.starts_with("write to TUN/TAP : Invalid argument (fd=-1,code=22)"), "{why}");
+            assert!(why.contains("0xfa") && why.contains("comp-lzo"), "{why}");
+        }
     }
 }
